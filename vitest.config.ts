@@ -1,0 +1,27 @@
+import { availableParallelism } from "node:os";
+import { defineConfig } from "vitest/config";
+
+/** A file of the second project runs servers of its own: more at once than cores only makes each one slow. */
+const FILES_AT_ONCE = Math.max(2, Math.min(4, Math.floor(availableParallelism() / 2)));
+
+export default defineConfig({
+  test: {
+    pool: "forks",
+    maxWorkers: FILES_AT_ONCE,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 30_000,
+    restoreMocks: true,
+    projects: [
+      { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      {
+        extends: true,
+        test: {
+          name: "servers",
+          include: ["test/{lua,integration,e2e}/**/*.test.ts"],
+          globalSetup: ["test/support/global-setup.ts"],
+        },
+      },
+    ],
+  },
+});
