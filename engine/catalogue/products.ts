@@ -1,0 +1,70 @@
+// Products in Postgres. A deleted product stays as a row: orders and sales name it.
+import type { Queryable } from "../ledger/database.ts";
+
+export interface Product {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly price: number;
+  readonly currency: string;
+  readonly imageUrl: string | null;
+  readonly version: number;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+export interface ProductInput {
+  readonly name: string;
+  readonly description: string;
+  readonly price: number;
+  readonly currency: string;
+  readonly imageUrl?: string | null | undefined;
+}
+
+const COLUMNS = `id, name, description, price, currency, image_url AS "imageUrl", version, created_at AS "createdAt", updated_at AS "updatedAt"`;
+
+export async function findProduct(db: Queryable, id: string): Promise<Product | undefined> {
+  const result = await db.query<Product>(`SELECT ${COLUMNS} FROM products WHERE id = $1 AND deleted_at IS NULL`, [id]);
+  return result.rows[0];
+}
+
+/** Products in the order they were made. `query`: part of the name. `after`: the last product of the page before. */
+export async function listProducts(
+  db: Queryable,
+  page: { query?: string; limit: number; after?: { createdAt: Date; id: string } },
+): Promise<Product[]> {
+  const result = await db.query<Product>(
+    `SELECT ${COLUMNS} FROM products
+     WHERE deleted_at IS NULL AND ($1::text IS NULL OR strpos(lower(name), lower($1)) > 0)
+       AND ($2::timestamptz IS NULL OR (date_trunc('milliseconds', created_at), id) > ($2, $3::uuid))
+     ORDER BY date_trunc('milliseconds', created_at), id LIMIT $4`,
+    [page.query ?? null, page.after?.createdAt ?? null, page.after?.id ?? null, page.limit],
+  );
+  return result.rows;
+}
+
+/** Creates a product; with an id that exists already, nothing happens and `undefined` is returned. */
+export async function createProduct(db: Queryable, id: string, input: ProductInput): Promise<Product | undefined> {
+  const result = await db.query<Product>(
+    `INSERT INTO products (id, name, description, price, currency, image_url) VALUES ($1, $2, $3, $4, $5, $6)
+     ON CONFLICT (id) DO NOTHING RETURNING ${COLUMNS}`,
+    [id, input.name, input.description, input.price, input.currency, input.imageUrl ?? null],
+  );
+  return result.rows[0];
+}
+
+export async function replaceProduct(db: Queryable, id: string, input: ProductInput): Promise<Product | undefined> {
+  const result = await db.query<Product>(
+    `UPDATE products SET name = $2, description = $3, price = $4, currency = $5, image_url = $6, version = version + 1,
+       updated_at = now()
+     WHERE id = $1 AND deleted_at IS NULL RETURNING ${COLUMNS}`,
+    [id, input.name, input.description, input.price, input.currency, input.imageUrl ?? null],
+  );
+  return result.rows[0];
+}
+
+/** @returns whether there was such a product */
+export async function deleteProduct(db: Queryable, id: string): Promise<boolean> {
+  const result = await db.query("UPDATE products SET deleted_at = now() WHERE id = $1 AND deleted_at IS NULL", [id]);
+  return (result.rowCount ?? 0) > 0;
+}

@@ -1,0 +1,209 @@
+// The environment, read and validated once per process. Everything wrong is reported together.
+import { z } from "zod";
+
+export const ROLES = ["api", "persister", "worker"] as const;
+export type Role = (typeof ROLES)[number];
+export const ACK_MODES = ["fast", "fsync", "replicated", "postgres"] as const;
+export type AckMode = (typeof ACK_MODES)[number];
+
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`Invalid configuration:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
+    this.name = "ConfigError";
+    this.problems = problems;
+  }
+}
+
+const flag = z
+  .enum(["true", "false", "1", "0", "on", "off"])
+  .transform((value) => value === "true" || value === "1" || value === "on");
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`);
+const url = (...protocols: string[]) =>
+  z.string().refine(
+    (value) => {
+      const parsed = URL.parse(value);
+      return parsed !== null && protocols.includes(parsed.protocol);
+    },
+    `must be a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`,
+  );
+const list = z.string().transform((value) =>
+  value
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== ""),
+);
+
+const environment = z.object({
+  PORT: wholeNumber(0, 65_535).default(3_000),
+  HOST: z.string().min(1).default("127.0.0.1"),
+  DATA_DIR: z.string().min(1).default(".data"),
+  REDIS_URL: url("redis:", "rediss:").optional(),
+  CACHE_REDIS_URL: url("redis:", "rediss:").optional(),
+  DATABASE_URL: url("postgres:", "postgresql:").optional(),
+  ROLES: list
+    .pipe(z.array(z.enum(ROLES, `may name ${ROLES.join(", ")}`)).min(1, "must name at least one role"))
+    .default([...ROLES]),
+  API_WORKERS: wholeNumber(1, 64).default(1),
+  ACK_MODE: z.enum(ACK_MODES, `must be one of ${ACK_MODES.join(", ")}`).default("fsync"),
+  REPLICAS_REQUIRED: wholeNumber(1, 16).default(1),
+  // Below the time after which a call counts as unanswered.
+  REPLICATION_WAIT_MS: wholeNumber(10, 1_500).default(1_000),
+  POSTGRES_WAIT_MS: wholeNumber(10, 30_000).default(5_000),
+  RESERVATION_TTL_SECONDS: wholeNumber(1, 86_400).default(300),
+  BACKLOG_MAX_ORDERS: wholeNumber(1, 10_000_000).default(200_000),
+  JWT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
+  RECEIPT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
+  ADMIN_EMAIL: z.email("must be an e-mail address").default("admin@onrush.local"),
+  ADMIN_PASSWORD: z.string().min(8, "must have at least 8 characters").max(128).optional(),
+  GUEST_ORDERS: flag.optional(),
+  RATE_LIMIT_ENABLED: flag.default(true),
+  RATE_LIMIT_ORDERS_PER_SECOND: wholeNumber(1, 1_000_000).default(200),
+  RATE_LIMIT_REQUESTS_PER_SECOND: wholeNumber(1, 1_000_000).default(500),
+  RATE_LIMIT_LOGINS_PER_MINUTE: wholeNumber(1, 100_000).default(30),
+  TRUSTED_PROXIES: list.default([]),
+  PAYMENT_GATEWAY: z.enum(["simulated", "http", "stripe"]).default("simulated"),
+  PAYMENT_GATEWAY_URL: url("http:", "https:").optional(),
+  PAYMENT_GATEWAY_KEY: z.string().min(16, "must have at least 16 characters").optional(),
+  CORS_ORIGINS: list.default([]),
+  LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url("http:", "https:").optional(),
+});
+
+export interface Config {
+  readonly port: number;
+  readonly host: string;
+  readonly dataDir: string;
+  readonly redisUrl: string | undefined;
+  readonly cacheRedisUrl: string | undefined;
+  readonly databaseUrl: string | undefined;
+  readonly roles: readonly Role[];
+  readonly apiWorkers: number;
+  readonly ackMode: AckMode;
+  /** Under `replicated`: replicas that must have an order, and how long they are waited for. */
+  readonly replicasRequired: number;
+  readonly replicationWaitMs: number;
+  /** Under `postgres`: how long an order's commit is waited for. */
+  readonly postgresWaitMs: number;
+  readonly reservationTtlMs: number;
+  /** Accepted orders of one partition that Postgres does not have yet, at most; further ones are refused. */
+  readonly backlogMax: number;
+  readonly jwtSecret: string | undefined;
+  readonly receiptSecret: string | undefined;
+  readonly adminEmail: string;
+  readonly adminPassword: string | undefined;
+  /** Whether orders without a token are taken; on in embedded mode, off in production, unless set. */
+  readonly guestOrders: boolean;
+  readonly rateLimit: {
+    readonly enabled: boolean;
+    readonly ordersPerSecond: number;
+    readonly requestsPerSecond: number;
+    readonly loginsPerMinute: number;
+  };
+  readonly trustedProxies: readonly string[];
+  readonly paymentGateway: "simulated" | "http" | "stripe";
+  /** Where the provider is asked over HTTP; without it the simulated one runs within the worker's process. */
+  readonly paymentGatewayUrl: string | undefined;
+  /** Set where the URL is, as far as this process has the worker's role. */
+  readonly paymentGatewayKey: string | undefined;
+  readonly corsOrigins: readonly string[];
+  readonly logLevel: string;
+  readonly otlpEndpoint: string | undefined;
+}
+
+/**
+ * Reads the configuration from environment variables; empty ones count as unset.
+ *
+ * @throws ConfigError that lists every problem, one line each
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ""));
+  const parsed = environment.safeParse(given);
+  const problems = [
+    ...(parsed.error?.issues ?? []).map((issue) => `${issue.path[0]?.toString() ?? "?"}: ${issue.message}`),
+    ...gatewayProblems(given),
+  ];
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
+  const e = parsed.data;
+  const embedded = e.REDIS_URL === undefined && e.DATABASE_URL === undefined;
+  return {
+    port: e.PORT,
+    host: e.HOST,
+    dataDir: e.DATA_DIR,
+    redisUrl: e.REDIS_URL,
+    cacheRedisUrl: e.CACHE_REDIS_URL ?? e.REDIS_URL,
+    databaseUrl: e.DATABASE_URL,
+    roles: [...new Set(e.ROLES)],
+    apiWorkers: e.API_WORKERS,
+    ackMode: e.ACK_MODE,
+    replicasRequired: e.REPLICAS_REQUIRED,
+    replicationWaitMs: e.REPLICATION_WAIT_MS,
+    postgresWaitMs: e.POSTGRES_WAIT_MS,
+    reservationTtlMs: e.RESERVATION_TTL_SECONDS * 1_000,
+    backlogMax: e.BACKLOG_MAX_ORDERS,
+    jwtSecret: e.JWT_SECRET,
+    receiptSecret: e.RECEIPT_SECRET,
+    adminEmail: e.ADMIN_EMAIL.toLowerCase(),
+    adminPassword: e.ADMIN_PASSWORD,
+    guestOrders: e.GUEST_ORDERS ?? embedded,
+    rateLimit: {
+      enabled: e.RATE_LIMIT_ENABLED,
+      ordersPerSecond: e.RATE_LIMIT_ORDERS_PER_SECOND,
+      requestsPerSecond: e.RATE_LIMIT_REQUESTS_PER_SECOND,
+      loginsPerMinute: e.RATE_LIMIT_LOGINS_PER_MINUTE,
+    },
+    trustedProxies: e.TRUSTED_PROXIES,
+    paymentGateway: e.PAYMENT_GATEWAY,
+    paymentGatewayUrl: e.PAYMENT_GATEWAY_URL,
+    paymentGatewayKey: e.PAYMENT_GATEWAY_KEY,
+    corsOrigins: e.CORS_ORIGINS,
+    logLevel: e.LOG_LEVEL,
+    otlpEndpoint: e.OTEL_EXPORTER_OTLP_ENDPOINT,
+  };
+}
+
+/** What is missing to reach the provider. Only the worker talks to it: nobody else needs to know the key. */
+function gatewayProblems(given: Readonly<Record<string, string | undefined>>): string[] {
+  const {
+    ROLES: roles = "worker",
+    PAYMENT_GATEWAY: gateway,
+    PAYMENT_GATEWAY_URL: at,
+    PAYMENT_GATEWAY_KEY: key,
+  } = given;
+  if (!roles.includes("worker") || (gateway !== "http" && at === undefined)) return [];
+  const why = gateway === "http" ? "PAYMENT_GATEWAY=http" : "PAYMENT_GATEWAY_URL";
+  const required = { PAYMENT_GATEWAY_URL: at, PAYMENT_GATEWAY_KEY: key };
+  return Object.entries(required)
+    .filter(([, value]) => value === undefined)
+    .map(([name]) => `${name}: is required with ${why}`);
+}
+
+/** What a role's process must be told; the launcher passes all of it on. */
+export interface RoleConfig extends Config {
+  readonly redisUrl: string;
+  readonly databaseUrl: string;
+  readonly jwtSecret: string;
+  readonly receiptSecret: string;
+}
+
+/** Narrows a configuration to what a role needs to run. @throws ConfigError naming what is missing */
+export function requireRoleConfig(config: Config): RoleConfig {
+  const { redisUrl, databaseUrl, jwtSecret, receiptSecret } = config;
+  const required = {
+    REDIS_URL: redisUrl,
+    DATABASE_URL: databaseUrl,
+    JWT_SECRET: jwtSecret,
+    RECEIPT_SECRET: receiptSecret,
+  };
+  const missing = Object.entries(required)
+    .filter(([, value]) => value === undefined)
+    .map(([name]) => `${name}: is required`);
+  if (!redisUrl || !databaseUrl || !jwtSecret || !receiptSecret) throw new ConfigError(missing);
+  return { ...config, redisUrl, databaseUrl, jwtSecret, receiptSecret };
+}

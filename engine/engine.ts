@@ -1,0 +1,364 @@
+// The engine: places orders. It prices an order by the sale, finds the buyer's partition, hands it to admission, and says
+// truthfully what became of it. The HTTP API is one user of this; a program can be another.
+import { randomUUID } from "node:crypto";
+import type { Redis } from "ioredis";
+import type pg from "pg";
+import { ADMISSION_DEFAULTS, Admission, type AdmissionOptions } from "./admission/admission.ts";
+import type { Accepted, PlaceOutcome } from "./admission/place.ts";
+import { SoldOutMemory } from "./admission/sold-out.ts";
+import { partitionOf } from "./buyer.ts";
+import { CATALOG_SALE_ID } from "./catalogue/sales.ts";
+import { CatalogueView, type SaleView } from "./catalogue/view.ts";
+import type { AckMode } from "./config.ts";
+import { CommitWaiter } from "./durability/commits.ts";
+import { Durability } from "./durability/durability.ts";
+import { findLostPartitions, livePartitions, noticeOf, reasonOf } from "./durability/regression.ts";
+import type { ReplicationOptions } from "./durability/replication.ts";
+import type { ServerNotice } from "./durability/server-gate.ts";
+import { OnrushError, unreachable } from "./errors.ts";
+import { idempotencyScope, orderHash } from "./idempotency.ts";
+import type { Partition } from "./keys.ts";
+import { suspendPartition } from "./ledger/log.ts";
+import { AMOUNT_MAX, totalOf } from "./money.ts";
+import type { Address, OrderLine, OrderPayload, PaymentMethod } from "./order.ts";
+import { makeOrderId } from "./order-id.ts";
+import type { OrderStatus } from "./order-state.ts";
+import { signReceipt } from "./receipt.ts";
+import { AcknowledgedLog } from "./recovery/acknowledged.ts";
+import { loadScripts } from "./redis/scripts.ts";
+import { KnownPositions } from "./stock/known-positions.ts";
+import { PartitionStock } from "./stock/partition-stock.ts";
+
+/** An order as its buyer wants it. Quantities are whole and positive; validated at the edge. */
+export interface OrderRequest {
+  readonly saleId?: string | undefined;
+  readonly customerId: string;
+  readonly items: readonly { productId: string; quantity: number; price?: number | undefined }[];
+  /** What the buyer believes the total to be; only compared. */
+  readonly price?: number | undefined;
+  readonly payment?: { method: PaymentMethod; token?: string | undefined } | undefined;
+  readonly address?: Address | undefined;
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** An order that holds its units until `reservedUntil`. Amounts in minor units of `currency`. */
+export interface PlacedOrder {
+  readonly type: "placed";
+  readonly orderId: string;
+  /** `PENDING`, or what was committed when the commit was waited for. */
+  readonly status: OrderStatus;
+  readonly saleId: string;
+  readonly items: readonly OrderLine[];
+  readonly price: number;
+  readonly payable: number;
+  readonly currency: string;
+  readonly reservedUntil: Date;
+  /** The durability that the acknowledgement reached. */
+  readonly acknowledged: AckMode;
+  readonly receipt: string;
+}
+
+/** The idempotency key led to this order before. */
+export interface ReplayedOrder {
+  readonly type: "replayed";
+  readonly orderId: string;
+}
+
+export interface EngineOptions {
+  /** A command connection (see redis/connection.ts), connected. */
+  readonly redis: Redis;
+  readonly pool: pg.Pool;
+  readonly receiptSecret: string;
+  readonly ackMode: AckMode;
+  /** Under `replicated`: how many replicas, and how long they are waited for. */
+  readonly replication?: Partial<ReplicationOptions>;
+  /** Under `postgres`: how long a commit is waited for; default {@link POSTGRES_WAIT_MS}. */
+  readonly postgresWaitMs?: number;
+  readonly admission?: Partial<AdmissionOptions>;
+  readonly onError?: (error: unknown) => void;
+  /** Hears whether Redis fits `ackMode`. */
+  readonly onNotice?: (notice: ServerNotice) => void;
+  /** Wall clock in ms; only stamps ids, decides nothing. */
+  readonly now?: () => number;
+}
+
+export interface PlaceWishes {
+  /** Waits so long for the order's commit in Postgres, whatever the mode; 0: not at all. */
+  readonly waitForPostgresMs?: number | undefined;
+}
+
+export const POSTGRES_WAIT_MS = 5_000;
+const ORDERS_ROUTE = "POST /orders";
+const SIMULATED_DEFAULT_TOKEN = "tok_ok";
+
+export class Engine {
+  readonly catalogue: CatalogueView;
+  readonly positions = new KnownPositions();
+  readonly stock: PartitionStock;
+  readonly admission: Admission;
+  readonly durability: Durability;
+  /** Told by whoever hears `CHANNELS.orders` what was committed; without that it asks Postgres now and then. */
+  readonly commits: CommitWaiter;
+  /** Told by whoever hears `CHANNELS.stock` that a partition's stock came back. */
+  readonly soldOut = new SoldOutMemory();
+  readonly #acknowledged: AcknowledgedLog;
+  readonly #options: EngineOptions;
+  readonly #now: () => number;
+  /** How long the commit of every order is waited for. */
+  readonly #postgresWaitMs: number;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    const { redis, pool, ackMode, replication, onError = () => undefined, onNotice = () => undefined } = options;
+    this.#postgresWaitMs = ackMode === "postgres" ? (options.postgresWaitMs ?? POSTGRES_WAIT_MS) : 0;
+    this.catalogue = new CatalogueView(pool, onError);
+    this.commits = new CommitWaiter(pool, onError);
+    this.stock = new PartitionStock(redis, this.positions);
+    this.durability = new Durability({
+      redis,
+      ackMode,
+      ...(replication && { replication }),
+      onNotice,
+      onServerChanged: async () => {
+        const live = await livePartitions(pool, () => this.catalogue.sales());
+        const lost = await findLostPartitions(live, this.stock, this.positions);
+        if (lost.length === 0) return;
+        onNotice(noticeOf(lost));
+        for (const at of lost) await this.#suspend(at, reasonOf(at), at.known.epoch);
+      },
+    });
+    this.#acknowledged = new AcknowledgedLog(randomUUID(), pool, onError);
+    this.admission = new Admission(this.durability.place, this.positions, {
+      ...ADMISSION_DEFAULTS,
+      ...options.admission,
+      onDecided: (at, placements, outcomes) => {
+        this.#acknowledged.noteOutcomes(at, placements, outcomes);
+        this.#noteLoss(at, outcomes[0]);
+      },
+    });
+  }
+
+  /** Loads the scripts and the catalogue, and looks at the server; one that does not fit `ackMode` gets no orders. */
+  async start(): Promise<void> {
+    await Promise.all([loadScripts(this.#options.redis), this.catalogue.start()]);
+    await this.durability.server.start();
+    this.#acknowledged.start();
+  }
+
+  stop(): void {
+    this.catalogue.stop();
+    this.#acknowledged.stop();
+    this.durability.server.stop();
+    this.commits.stop();
+  }
+
+  /**
+   * Reserves the order's units, or says why not.
+   *
+   * @throws OnrushError with `NOT_FOUND`, `VALIDATION`, `PRICE_MISMATCH`, `SALE_NOT_OPEN`, `SOLD_OUT`, `LIMIT_EXCEEDED`,
+   *   `IDEMPOTENCY_CONFLICT`, `STOCK_UNAVAILABLE`, `OVERLOADED` (nothing was taken), or `OUTCOME_UNKNOWN` (the order in
+   *   `facts.orderTrackingId` stands if it was accepted)
+   */
+  async place(request: OrderRequest, wishes?: PlaceWishes): Promise<PlacedOrder | ReplayedOrder> {
+    const sale = this.#saleOf(request.saleId ?? CATALOG_SALE_ID);
+    const payload = priceOrder(sale, request);
+    const partition = partitionOf(request.customerId, sale.partitions);
+    const at = { saleId: sale.id, partition };
+    const state = sale.partitionEpochs[partition];
+    if (state?.state !== "live") {
+      throw new OnrushError("STOCK_UNAVAILABLE", "The stock of this sale cannot be reached at the moment.", {
+        cause: state?.state ?? "new",
+      });
+    }
+    if (request.idempotencyKey === undefined) {
+      const short = this.soldOut.refuses(at, payload.lines);
+      if (short) throw refusal({ type: "SOLD_OUT", ...short }, sale);
+    }
+    this.positions.learn(at, { epoch: state.epoch, seq: state.seq });
+    const orderId = makeOrderId(sale.no, partition, this.#now());
+    const idempotency =
+      request.idempotencyKey === undefined
+        ? undefined
+        : {
+            scope: idempotencyScope(request.customerId, ORDERS_ROUTE, request.idempotencyKey),
+            payloadHash: orderHash(request),
+          };
+    const outcome = await this.admission.place(at, state.epoch, {
+      orderId,
+      buyer: request.customerId,
+      idempotency,
+      payload: JSON.stringify({
+        ...payload,
+        ...(idempotency && { idempotencyScope: idempotency.scope, payloadHash: idempotency.payloadHash }),
+      } satisfies OrderPayload),
+      lines: payload.lines,
+    });
+    if (outcome.type === "ACCEPTED" || outcome.type === "REPLAYED") {
+      const waitMs = wishes?.waitForPostgresMs ?? this.#postgresWaitMs;
+      const status = waitMs > 0 ? await this.commits.wait(outcome.orderId, waitMs) : undefined;
+      if (outcome.type === "REPLAYED") return { type: "replayed", orderId: outcome.orderId };
+      return this.#placed(sale, partition, payload, outcome, status);
+    }
+    if (outcome.type === "SOLD_OUT") this.soldOut.remember(at, outcome.productId, outcome.available);
+    throw refusal(outcome, sale);
+  }
+
+  /** @param committed the status that Postgres has, where that was waited for and came */
+  /**
+   * Whether what this process remembers is enough to refuse an order that has no idempotency key: the SKU that is short.
+   * `undefined` when the order has to be placed to know, be it for another reason than stock.
+   */
+  recallSoldOut(
+    order: Pick<OrderRequest, "customerId" | "items" | "price"> & { readonly saleId: string },
+  ): { readonly productId: string; readonly available: number } | undefined {
+    const sale = this.catalogue.sale(order.saleId);
+    if (!sale || sale.membersOnly) return undefined;
+    let total = 0;
+    for (const { productId, quantity, price } of order.items) {
+      const item = sale.itemOf.get(productId);
+      if (!item || (price !== undefined && price !== item.price)) return undefined;
+      total += item.price * quantity;
+    }
+    if (total > AMOUNT_MAX || (order.price !== undefined && order.price !== total)) return undefined;
+    const partition = partitionOf(order.customerId, sale.partitions);
+    if (sale.partitionEpochs[partition]?.state !== "live") return undefined;
+    return this.soldOut.refuses({ saleId: sale.id, partition }, order.items);
+  }
+
+  // A verdict that Redis lost the partition: it is closed for every process, until an operator has rebuilt it.
+  #noteLoss(at: Partition, outcome: PlaceOutcome | undefined): void {
+    if (outcome?.type !== "STOCK_UNAVAILABLE") return;
+    if (outcome.cause !== "NOT_LOADED" && outcome.cause !== "REGRESSED") return;
+    const epoch = this.positions.get(at)?.epoch;
+    if (epoch === undefined || this.catalogue.sale(at.saleId)?.partitionEpochs[at.partition]?.state !== "live") return;
+    const reason =
+      outcome.cause === "REGRESSED" ? "Redis is behind what was acknowledged" : "Redis has lost the partition";
+    void this.#suspend(at, reason, epoch);
+  }
+
+  async #suspend(at: Partition, reason: string, epoch: number): Promise<void> {
+    try {
+      await suspendPartition(this.#options.pool, at, reason, epoch);
+      await this.catalogue.refresh();
+    } catch (error) {
+      // Nothing is sold in any case; the next verdict or the next look at the server says it again.
+      this.#options.onError?.(error);
+    }
+  }
+
+  #placed(
+    sale: SaleView,
+    partition: number,
+    payload: OrderPayload,
+    accepted: Accepted,
+    committed: OrderStatus | undefined,
+  ): PlacedOrder {
+    const { orderId, epoch, seq, reservation, reservedUntilMs } = accepted;
+    return {
+      type: "placed",
+      orderId,
+      status: committed ?? "PENDING",
+      saleId: sale.id,
+      items: payload.lines,
+      price: payload.price,
+      payable: payload.payable,
+      currency: payload.currency,
+      reservedUntil: new Date(reservedUntilMs),
+      acknowledged: committed ? "postgres" : accepted.acknowledged,
+      receipt: signReceipt(
+        { orderId, saleId: sale.id, partition, epoch, seq, reservation, reservedUntilMs },
+        this.#options.receiptSecret,
+      ),
+    };
+  }
+
+  #saleOf(id: string): SaleView {
+    const sale = this.catalogue.sale(id);
+    if (!sale) throw new OnrushError("NOT_FOUND", "There is no such sale.", { saleId: id });
+    return sale;
+  }
+}
+
+/** Takes names and prices from the sale; a price that the buyer sent must agree with them. */
+function priceOrder(sale: SaleView, request: OrderRequest): OrderPayload {
+  const lines = request.items.map(({ productId, quantity, price }) => {
+    const item = sale.itemOf.get(productId);
+    if (!item) throw new OnrushError("NOT_FOUND", "This sale does not offer that product.", { productId });
+    if (price !== undefined && price !== item.price) {
+      throw new OnrushError("PRICE_MISMATCH", "The price of a product is another than the one sent.", {
+        productId,
+        price: item.price,
+        sent: price,
+      });
+    }
+    return { productId, name: item.name, quantity, unitPrice: item.price };
+  });
+  const price = totalOf(lines);
+  if (price === undefined) {
+    throw new OnrushError("VALIDATION", `The total of an order may be at most ${AMOUNT_MAX}.`, {
+      errors: [{ path: "items", message: `total above ${AMOUNT_MAX}` }],
+    });
+  }
+  if (request.price !== undefined && request.price !== price) {
+    throw new OnrushError("PRICE_MISMATCH", "The total is another than the one sent.", { price, sent: request.price });
+  }
+  const method = request.payment?.method ?? "card";
+  const token = request.payment?.token ?? (method === "card" ? SIMULATED_DEFAULT_TOKEN : undefined);
+  return {
+    customerId: request.customerId,
+    lines,
+    price,
+    payable: price,
+    currency: sale.currency,
+    payment: { method, ...(token !== undefined && { token }) },
+    onDecline: sale.onDecline,
+    ...(request.address && { address: request.address }),
+  };
+}
+
+function refusal(outcome: Exclude<PlaceOutcome, Accepted | { type: "REPLAYED" }>, sale: SaleView): OnrushError {
+  switch (outcome.type) {
+    case "IDEMPOTENCY_CONFLICT":
+      return new OnrushError("IDEMPOTENCY_CONFLICT", "This Idempotency-Key was used with another order.");
+    case "SALE_NOT_OPEN":
+      return new OnrushError("SALE_NOT_OPEN", notOpenDetail(outcome.admission), {
+        saleId: sale.id,
+        opensAt: new Date(outcome.opensAtMs).toISOString(),
+        ...(outcome.closesAtMs > 0 && { closesAt: new Date(outcome.closesAtMs).toISOString() }),
+      });
+    case "LIMIT_EXCEEDED":
+      return new OnrushError("LIMIT_EXCEEDED", `A buyer may have at most ${outcome.limit} of this product.`, {
+        productId: outcome.productId,
+        limit: outcome.limit,
+        used: outcome.used,
+      });
+    case "SOLD_OUT":
+      return soldOutRefusal(outcome.productId, outcome.available);
+    case "UNKNOWN_PRODUCT":
+      return new OnrushError("NOT_FOUND", "This sale does not offer that product.", { productId: outcome.productId });
+    case "OVERLOADED":
+      return new OnrushError("OVERLOADED", "Too many orders are waiting; try again shortly.", { cause: outcome.cause });
+    case "STOCK_UNAVAILABLE":
+      return new OnrushError("STOCK_UNAVAILABLE", "The stock of this sale cannot be reached at the moment.", {
+        cause: outcome.cause,
+      });
+    case "OUTCOME_UNKNOWN":
+      return new OnrushError("OUTCOME_UNKNOWN", "No answer came in time; the order stands if it was accepted.", {
+        orderTrackingId: outcome.orderId,
+      });
+    default:
+      return unreachable(outcome);
+  }
+}
+
+/** How an order for more units than there are is refused. */
+export function soldOutRefusal(productId: string, available: number): OnrushError {
+  return new OnrushError("SOLD_OUT", "There are not that many units left.", { productId, remaining: available });
+}
+
+function notOpenDetail(admission: string): string {
+  if (admission === "paused") return "This sale is paused.";
+  if (admission === "closed") return "This sale is closed.";
+  return "This sale is not open at this time.";
+}

@@ -1,0 +1,56 @@
+// The one place where an order's status changes after its row exists. Each change is a conditional UPDATE whose condition
+// comes from the transition table, with its timeline row in the same statement: of two that race for an order, Postgres
+// lets one win, and the other sees that it did nothing.
+import { type CancelReason, type OrderStatus, TRANSITIONS, type Transition } from "../order-state.ts";
+import type { Queryable } from "./database.ts";
+
+/** An order that just changed, with what its next step needs. */
+export interface MovedOrder {
+  readonly id: string;
+  readonly saleId: string;
+  readonly partition: number;
+  readonly holdReservation: number;
+  readonly status: OrderStatus;
+  readonly reason: CancelReason | null;
+  readonly version: number;
+  readonly payable: number;
+  readonly currency: string;
+}
+
+/** What {@link MovedOrder} is read from; `o` is the orders row. */
+export const MOVED_ORDER_COLUMNS = `o.id, o.sale_id AS "saleId", o.partition, o.hold_reservation AS "holdReservation",
+  o.status, o.reason, o.version, o.payable, o.currency`;
+
+/**
+ * Moves those of the orders that are in a state from which the transition may happen.
+ *
+ * @param stockState what the ledger holds for them from now on, when the transition is the stock's own movement
+ * @returns the orders that moved; the others were elsewhere, and stay as they are
+ */
+export async function transition(
+  db: Queryable,
+  step: Transition,
+  orderIds: readonly string[],
+  reason: CancelReason | null = null,
+  stockState: "sold" | "released" | null = null,
+): Promise<MovedOrder[]> {
+  if (orderIds.length === 0) return [];
+  const { from, to } = TRANSITIONS[step];
+  const result = await db.query<MovedOrder>({
+    name: "transition",
+    text: `WITH chosen AS (
+       SELECT id FROM orders WHERE id = ANY($1::uuid[]) AND status = ANY($2::text[]) ORDER BY id FOR UPDATE
+     ), moved AS (
+       UPDATE orders o SET status = $3, reason = COALESCE($4, o.reason), version = o.version + 1, updated_at = now(),
+         stock_state = COALESCE($5, o.stock_state)
+       FROM chosen WHERE o.id = chosen.id
+       RETURNING ${MOVED_ORDER_COLUMNS}
+     ), logged AS (
+       INSERT INTO order_timeline (order_id, version, status, reason)
+       SELECT id, version, status, CASE WHEN $4::text IS NULL THEN NULL ELSE reason END FROM moved
+     )
+     SELECT * FROM moved ORDER BY id`,
+    values: [orderIds, from, to, reason, stockState],
+  });
+  return result.rows;
+}

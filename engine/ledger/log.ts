@@ -1,0 +1,307 @@
+// The statements that carry a partition's movement log into the ledger, all within one transaction of the persister.
+// Wide inserts go as arrays through unnest: one statement whatever the batch.
+import type { Partition } from "../keys.ts";
+import type { Position } from "../movement.ts";
+import type { Address, OrderLine, PaymentMethod } from "../order.ts";
+import type { CancelReason, OrderStatus } from "../order-state.ts";
+import type { Queryable } from "./database.ts";
+
+export interface PartitionHead extends Position {
+  readonly reservation: number;
+  readonly state: "new" | "live" | "suspended";
+}
+
+export interface LockedStock {
+  readonly productId: string;
+  readonly allocated: number;
+  readonly reserved: number;
+  readonly sold: number;
+}
+
+export type StockState = "reserved" | "sold" | "released" | "refused";
+
+export interface LockedOrder {
+  readonly id: string;
+  readonly status: OrderStatus;
+  readonly stockState: StockState;
+  readonly holdReservation: number;
+}
+
+export interface NewOrder {
+  readonly id: string;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly holdReservation: number;
+  readonly customerId: string;
+  readonly status: OrderStatus;
+  readonly reason: CancelReason | null;
+  readonly version: number;
+  readonly stockState: StockState;
+  readonly price: number;
+  readonly payable: number;
+  readonly currency: string;
+  readonly paymentMethod: PaymentMethod;
+  readonly paymentToken: string | null;
+  readonly onDecline: "release" | "hold";
+  readonly address: Address | null;
+  readonly idempotencyScope: string | null;
+  readonly payloadHash: string | null;
+  readonly reservedUntilMs: number;
+  readonly placedAtMs: number;
+  readonly lines: readonly OrderLine[];
+  /** The states from version 1 on. `PENDING` happened at `placedAtMs`, the others happen now. */
+  readonly timeline: readonly { readonly status: OrderStatus; readonly reason: CancelReason | null }[];
+}
+
+export interface StockMovement {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly productId: string;
+  readonly kind: "place" | "settle" | "release" | "restock";
+  readonly quantity: number;
+  readonly refused: number;
+  readonly atMs: number;
+}
+
+export interface DeadLetter {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly orderId: string | null;
+  readonly kind: string;
+  readonly payload: string;
+  readonly error: string;
+}
+
+/** Locks the partition's position for this transaction: of two persisters that apply one log, the second waits here. */
+export async function lockPartition(db: Queryable, at: Partition): Promise<PartitionHead | undefined> {
+  const result = await db.query<PartitionHead>({
+    name: "lock_partition",
+    text: `SELECT epoch, seq, reservation, state FROM sale_partitions WHERE sale_id = $1 AND partition = $2 FOR UPDATE`,
+    values: [at.saleId, at.partition],
+  });
+  return result.rows[0];
+}
+
+/** Locks stock rows, always in SKU order, so that no two transactions wait for each other. */
+export async function lockStock(db: Queryable, at: Partition, productIds: readonly string[]): Promise<LockedStock[]> {
+  const result = await db.query<LockedStock>({
+    name: "lock_stock",
+    text: `SELECT product_id AS "productId", allocated, reserved, sold FROM stock
+      WHERE sale_id = $1 AND partition = $2 AND product_id = ANY($3::uuid[]) ORDER BY product_id FOR UPDATE`,
+    values: [at.saleId, at.partition, productIds],
+  });
+  return result.rows;
+}
+
+/** Locks those of the orders that exist, in id order. */
+export async function lockOrders(db: Queryable, orderIds: readonly string[]): Promise<LockedOrder[]> {
+  const result = await db.query<LockedOrder>({
+    name: "lock_orders",
+    text: `SELECT id, status, stock_state AS "stockState", hold_reservation AS "holdReservation" FROM orders
+      WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE`,
+    values: [orderIds],
+  });
+  return result.rows;
+}
+
+/** Inserts orders with their lines and timelines. */
+export async function insertOrders(db: Queryable, at: Partition, orders: readonly NewOrder[]): Promise<void> {
+  if (orders.length === 0) return;
+  await db.query({
+    name: "insert_orders",
+    text: `INSERT INTO orders (id, sale_id, partition, epoch, seq, hold_reservation, customer_id, status, reason, version,
+        stock_state, price, payable, currency, payment_method, payment_token, on_decline, address, idempotency_scope,
+        payload_hash, reserved_until, placed_at)
+      SELECT n.id, $1, $2, n.epoch, n.seq, n.reservation, n.customer, n.status, n.reason, n.version, n.stock, n.price,
+        n.payable, n.currency, n.method, n.token, n.on_decline, n.address, n.scope, n.hash,
+        to_timestamp(n.until / 1000.0), to_timestamp(n.placed / 1000.0)
+      FROM unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::int[],
+        $11::text[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[], $18::jsonb[],
+        $19::text[], $20::text[], $21::bigint[], $22::bigint[])
+        AS n(id, epoch, seq, reservation, customer, status, reason, version, stock, price, payable, currency, method,
+          token, on_decline, address, scope, hash, until, placed)`,
+    values: [
+      at.saleId,
+      at.partition,
+      orders.map((order) => order.id),
+      orders.map((order) => order.epoch),
+      orders.map((order) => order.seq),
+      orders.map((order) => order.holdReservation),
+      orders.map((order) => order.customerId),
+      orders.map((order) => order.status),
+      orders.map((order) => order.reason),
+      orders.map((order) => order.version),
+      orders.map((order) => order.stockState),
+      orders.map((order) => order.price),
+      orders.map((order) => order.payable),
+      orders.map((order) => order.currency),
+      orders.map((order) => order.paymentMethod),
+      orders.map((order) => order.paymentToken),
+      orders.map((order) => order.onDecline),
+      orders.map((order) => (order.address ? JSON.stringify(order.address) : null)),
+      orders.map((order) => order.idempotencyScope),
+      orders.map((order) => order.payloadHash),
+      orders.map((order) => order.reservedUntilMs),
+      orders.map((order) => order.placedAtMs),
+    ],
+  });
+  await insertLines(db, orders);
+  await insertTimelines(db, orders);
+}
+
+async function insertLines(db: Queryable, orders: readonly NewOrder[]): Promise<void> {
+  const lines = orders.flatMap(({ id, lines }) => lines.map((line, at) => ({ id, at: at + 1, ...line })));
+  await db.query({
+    name: "insert_lines",
+    text: `INSERT INTO order_lines (order_id, line, product_id, product_name, quantity, unit_price)
+      SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[])`,
+    values: [
+      lines.map((line) => line.id),
+      lines.map((line) => line.at),
+      lines.map((line) => line.productId),
+      lines.map((line) => line.name),
+      lines.map((line) => line.quantity),
+      lines.map((line) => line.unitPrice),
+    ],
+  });
+}
+
+async function insertTimelines(db: Queryable, orders: readonly NewOrder[]): Promise<void> {
+  const steps = orders.flatMap(({ id, placedAtMs, timeline }) =>
+    timeline.map((step, at) => ({ id, version: at + 1, ...step, atMs: at === 0 ? placedAtMs : null })),
+  );
+  await db.query({
+    name: "insert_timelines",
+    text: `INSERT INTO order_timeline (order_id, version, status, reason, at)
+      SELECT n.id, n.version, n.status, n.reason, COALESCE(to_timestamp(n.at_ms / 1000.0), clock_timestamp())
+      FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::bigint[]) AS n(id, version, status, reason, at_ms)`,
+    values: [
+      steps.map((step) => step.id),
+      steps.map((step) => step.version),
+      steps.map((step) => step.status),
+      steps.map((step) => step.reason),
+      steps.map((step) => step.atMs),
+    ],
+  });
+}
+
+/** Sets what the ledger holds for orders, without touching their status. */
+export async function setStockState(db: Queryable, orderIds: readonly string[], state: StockState): Promise<void> {
+  if (orderIds.length === 0) return;
+  await db.query({
+    name: "set_stock_state",
+    text: "UPDATE orders SET stock_state = $2, updated_at = now() WHERE id = ANY($1::uuid[])",
+    values: [orderIds, state],
+  });
+}
+
+/** Writes absolute figures over rows locked by {@link lockStock}. */
+export async function updateStock(db: Queryable, at: Partition, rows: readonly LockedStock[]): Promise<void> {
+  if (rows.length === 0) return;
+  await db.query({
+    name: "update_stock",
+    text: `UPDATE stock s SET allocated = n.allocated, reserved = n.reserved, sold = n.sold
+      FROM unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[]) AS n(product_id, allocated, reserved, sold)
+      WHERE s.sale_id = $1 AND s.partition = $2 AND s.product_id = n.product_id`,
+    values: [
+      at.saleId,
+      at.partition,
+      rows.map((row) => row.productId),
+      rows.map((row) => row.allocated),
+      rows.map((row) => row.reserved),
+      rows.map((row) => row.sold),
+    ],
+  });
+}
+
+export async function insertMovements(db: Queryable, at: Partition, rows: readonly StockMovement[]): Promise<void> {
+  if (rows.length === 0) return;
+  await db.query({
+    name: "insert_movements",
+    text: `INSERT INTO stock_movements (sale_id, partition, epoch, seq, product_id, kind, quantity, refused, at)
+      SELECT $1, $2, n.epoch, n.seq, n.product_id, n.kind, n.quantity, n.refused, to_timestamp(n.at_ms / 1000.0)
+      FROM unnest($3::bigint[], $4::bigint[], $5::uuid[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[])
+        AS n(epoch, seq, product_id, kind, quantity, refused, at_ms)`,
+    values: [
+      at.saleId,
+      at.partition,
+      rows.map((row) => row.epoch),
+      rows.map((row) => row.seq),
+      rows.map((row) => row.productId),
+      rows.map((row) => row.kind),
+      rows.map((row) => row.quantity),
+      rows.map((row) => row.refused),
+      rows.map((row) => row.atMs),
+    ],
+  });
+}
+
+/** Notes that an increase came back through the log, or records a write-off that moved in Redis first. */
+export async function markAllocationApplied(
+  db: Queryable,
+  at: Partition,
+  movement: { movementId: string; productId: string; quantity: number } & Position,
+): Promise<void> {
+  // Units that a rebuild had held back were allocated all the time: they only return to sale.
+  const returned = await db.query("UPDATE holdbacks SET returned_at = now() WHERE movement_id = $1", [
+    movement.movementId,
+  ]);
+  if ((returned.rowCount ?? 0) > 0) return;
+  await db.query(
+    `INSERT INTO allocations (movement_id, sale_id, partition, product_id, quantity, reason, actor, applied_epoch,
+       applied_seq)
+     VALUES ($1, $2, $3, $4, $5, $6, 'log', $7, $8)
+     ON CONFLICT (movement_id) DO UPDATE SET applied_epoch = EXCLUDED.applied_epoch, applied_seq = EXCLUDED.applied_seq`,
+    [
+      movement.movementId,
+      at.saleId,
+      at.partition,
+      movement.productId,
+      movement.quantity,
+      movement.quantity < 0 ? "write_off" : "restock",
+      movement.epoch,
+      movement.seq,
+    ],
+  );
+}
+
+export async function insertDeadLetters(db: Queryable, at: Partition, letters: readonly DeadLetter[]): Promise<void> {
+  for (const letter of letters) {
+    await db.query(
+      `INSERT INTO dead_letters (sale_id, partition, epoch, seq, order_id, kind, payload, error)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+      [
+        at.saleId,
+        at.partition,
+        letter.epoch,
+        letter.seq,
+        letter.orderId,
+        letter.kind,
+        letter.payload.replaceAll("\0", "\\u0000"),
+        letter.error.replaceAll("\0", "\\u0000"),
+      ],
+    );
+  }
+}
+
+/** Moves the position that {@link lockPartition} locked. */
+export async function advancePosition(db: Queryable, at: Partition, to: Position, reservation: number): Promise<void> {
+  await db.query({
+    name: "advance_position",
+    text: `UPDATE sale_partitions SET seq = $4, reservation = GREATEST(reservation, $5), updated_at = now()
+      WHERE sale_id = $1 AND partition = $2 AND epoch = $3`,
+    values: [at.saleId, at.partition, to.epoch, to.seq, reservation],
+  });
+}
+
+/**
+ * Closes a partition to admission until an operator has looked; says why. `epoch`: only if it is still of this epoch, so that
+ * news of a loss that comes late does not close what was rebuilt since.
+ */
+export async function suspendPartition(db: Queryable, at: Partition, reason: string, epoch?: number): Promise<void> {
+  await db.query(
+    `UPDATE sale_partitions SET state = 'suspended', reason = $3, updated_at = now()
+     WHERE sale_id = $1 AND partition = $2 AND state = 'live' AND epoch = COALESCE($4, epoch)`,
+    [at.saleId, at.partition, reason, epoch ?? null],
+  );
+}

@@ -1,0 +1,103 @@
+// Reading orders back from Postgres.
+import type { Address, OrderLine, PaymentMethod } from "../order.ts";
+import type { CancelReason, OrderStatus } from "../order-state.ts";
+import type { Queryable } from "./database.ts";
+
+export interface TimelineEntry {
+  readonly status: OrderStatus;
+  readonly reason: CancelReason | null;
+  readonly version: number;
+  readonly at: Date;
+}
+
+export interface OrderRow {
+  readonly id: string;
+  readonly saleId: string;
+  readonly partition: number;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly holdReservation: number;
+  readonly customerId: string;
+  readonly status: OrderStatus;
+  readonly reason: CancelReason | null;
+  readonly version: number;
+  readonly price: number;
+  readonly payable: number;
+  readonly refundedAmount: number;
+  readonly currency: string;
+  readonly paymentMethod: PaymentMethod;
+  readonly paymentAttempts: number;
+  readonly onDecline: "release" | "hold";
+  readonly address: Address | null;
+  readonly reservedUntil: Date;
+  readonly placedAt: Date;
+  readonly updatedAt: Date;
+}
+
+export interface OrderWithLines extends OrderRow {
+  readonly lines: readonly OrderLine[];
+  readonly timeline: readonly TimelineEntry[];
+}
+
+const COLUMNS = `o.id, o.sale_id AS "saleId", o.partition, o.epoch, o.seq, o.hold_reservation AS "holdReservation",
+  o.customer_id AS "customerId", o.status, o.reason, o.version, o.price, o.payable,
+  o.refunded_amount AS "refundedAmount", o.currency, o.payment_method AS "paymentMethod",
+  o.payment_attempts AS "paymentAttempts", o.on_decline AS "onDecline", o.address,
+  o.reserved_until AS "reservedUntil", o.placed_at AS "placedAt", o.updated_at AS "updatedAt"`;
+
+const LINES = `(SELECT json_agg(json_build_object('productId', l.product_id, 'name', l.product_name,
+  'quantity', l.quantity, 'unitPrice', l.unit_price) ORDER BY l.line) FROM order_lines l WHERE l.order_id = o.id)`;
+const TIMELINE = `(SELECT json_agg(json_build_object('status', t.status, 'reason', t.reason, 'version', t.version,
+  'at', t.at) ORDER BY t.version) FROM order_timeline t WHERE t.order_id = o.id)`;
+
+type OrderJsonRow = OrderRow & { lines: OrderLine[] | null; timeline: (Omit<TimelineEntry, "at"> & { at: string })[] };
+
+/** One order with lines and timeline; `undefined` when Postgres has no such id. */
+export async function findOrder(db: Queryable, id: string): Promise<OrderWithLines | undefined> {
+  const [order] = await findOrders(db, [id]);
+  return order;
+}
+
+/** Those of the orders that Postgres has, in no order; one statement, so that status, lines and timeline agree. */
+export async function findOrders(db: Queryable, ids: readonly string[]): Promise<OrderWithLines[]> {
+  const result = await db.query<OrderJsonRow>({
+    name: "find_orders",
+    text: `SELECT ${COLUMNS}, ${LINES} AS lines, ${TIMELINE} AS timeline FROM orders o WHERE o.id = ANY($1::uuid[])`,
+    values: [ids],
+  });
+  return result.rows.map(withDates);
+}
+
+/** Of orders known at a version, the ids of those that Postgres has at a higher one. */
+export async function findMovedOn(
+  db: Queryable,
+  known: readonly { readonly id: string; readonly version: number }[],
+): Promise<string[]> {
+  const result = await db.query<{ id: string }>({
+    name: "find_moved_on",
+    text: `SELECT o.id FROM unnest($1::uuid[], $2::int[]) AS known(id, version)
+      JOIN orders o ON o.id = known.id WHERE o.version > known.version`,
+    values: [known.map(({ id }) => id), known.map(({ version }) => version)],
+  });
+  return result.rows.map(({ id }) => id);
+}
+
+/** A customer's orders, newest first. `before`: the id after which the page starts. */
+export async function listOrdersOf(
+  db: Queryable,
+  customerId: string,
+  limit: number,
+  before?: string,
+): Promise<OrderWithLines[]> {
+  const result = await db.query<OrderJsonRow>(
+    `SELECT ${COLUMNS}, ${LINES} AS lines, ${TIMELINE} AS timeline FROM orders o
+     WHERE o.customer_id = $1 AND ($2::uuid IS NULL OR o.id < $2) ORDER BY o.id DESC LIMIT $3`,
+    [customerId, before ?? null, limit],
+  );
+  return result.rows.map(withDates);
+}
+
+function withDates(row: OrderJsonRow): OrderWithLines {
+  const timeline = (row.timeline ?? []).map((entry) => ({ ...entry, at: new Date(entry.at) }));
+  return { ...row, lines: row.lines ?? [], timeline };
+}

@@ -1,0 +1,22 @@
+// A buyer's wish to pay for an order that waits for it: stored with the order, in the transaction that enqueues the job.
+import type { Queryable } from "./database.ts";
+
+/**
+ * Stores how the order is to be paid, if it waits for that: reserved, and either to be paid later or kept after a
+ * decline. Of two that ask at once for an order to be paid later, one succeeds.
+ *
+ * @returns whether it did
+ */
+export async function requestPayment(
+  db: Queryable,
+  orderId: string,
+  payment: { method: "card" | "wallet"; token: string | null },
+): Promise<boolean> {
+  const result = await db.query(
+    `UPDATE orders SET payment_method = $2, payment_token = $3, updated_at = now()
+     WHERE id = $1 AND status = 'RESERVED'
+       AND (payment_method = 'later' OR (on_decline = 'hold' AND payment_attempts > 0))`,
+    [orderId, payment.method, payment.token],
+  );
+  return (result.rowCount ?? 0) > 0;
+}

@@ -1,0 +1,184 @@
+// The SQL of payment attempts. The attempt's row is written before the gateway is called and is the only truth about what
+// was asked: its key `orderId:attempt` makes the gateway answer a second call like the first. Leases and delays are
+// measured by Postgres' clock alone; deadlines of reservations are Redis' and are not looked at here.
+import { type OrderStatus, TRANSITIONS } from "../order-state.ts";
+import type { Queryable } from "./database.ts";
+import { MOVED_ORDER_COLUMNS, type MovedOrder } from "./fates.ts";
+
+/** SQL over an orders row `o`: a payment waits to be attempted. Nothing to pay needs no token. */
+export const PAYMENT_DUE = `(o.payment_method <> 'later' AND (o.payment_token IS NOT NULL OR o.payable = 0))`;
+
+/** An attempt that the caller now works on, until its lease ends. */
+export interface TakenAttempt extends MovedOrder {
+  readonly attempt: number;
+  /** How often this attempt has been taken, this time included. Above 1: the gateway may know its key. */
+  readonly calls: number;
+  readonly token: string | null;
+  /** What is charged, in minor units of `currency`. */
+  readonly amount: number;
+}
+
+/** How an attempt ended. `code` is the gateway's word for a refusal. */
+export type AttemptEnd =
+  | { readonly state: "succeeded"; readonly reference: string }
+  | { readonly state: "declined" | "failed"; readonly code: string };
+
+export type EndedAttempt = { readonly orderId: string; readonly attempt: number } & AttemptEnd;
+
+export interface PostponedAttempt {
+  readonly orderId: string;
+  readonly attempt: number;
+  readonly delayMs: number;
+  readonly code: string;
+}
+
+/**
+ * Starts the payments that are due among the orders: RESERVED to PAYING with a new attempt each. The token moves from the
+ * order to the attempt, so that a later one cannot meet an old token.
+ */
+export async function startPayments(
+  db: Queryable,
+  orderIds: readonly string[],
+  leaseMs: number,
+): Promise<TakenAttempt[]> {
+  const { from, to } = TRANSITIONS.startPayment;
+  const result = await db.query<TakenAttempt>({
+    name: "startPayments",
+    text: `WITH chosen AS (
+       SELECT o.id, o.payment_token FROM orders o
+       WHERE o.id = ANY($1::uuid[]) AND o.status = ANY($2::text[]) AND ${PAYMENT_DUE} ORDER BY o.id FOR UPDATE
+     ), moved AS (
+       UPDATE orders o SET status = $3, version = o.version + 1, payment_attempts = o.payment_attempts + 1,
+         payment_token = NULL, updated_at = now()
+       FROM chosen WHERE o.id = chosen.id
+       RETURNING ${MOVED_ORDER_COLUMNS}, o.payment_attempts AS attempt, 1 AS calls, o.payment_method AS method,
+         chosen.payment_token AS token, o.payable AS amount
+     ), logged AS (
+       INSERT INTO order_timeline (order_id, version, status) SELECT id, version, status FROM moved
+     ), started AS (
+       INSERT INTO payment_attempts (order_id, attempt, method, token, amount, currency, calls, due_at)
+       SELECT id, attempt, method, token, amount, currency, calls, now() + $4 * interval '1 millisecond' FROM moved
+     )
+     SELECT * FROM moved ORDER BY id`,
+    values: [orderIds, from, to, leaseMs],
+  });
+  return result.rows;
+}
+
+/** Takes over the open attempts of these orders whose lease or delay has run out. */
+export async function takeOverAttempts(
+  db: Queryable,
+  orderIds: readonly string[],
+  leaseMs: number,
+): Promise<TakenAttempt[]> {
+  const result = await db.query<TakenAttempt>(
+    `WITH chosen AS (
+       SELECT a.order_id, a.attempt FROM payment_attempts a JOIN orders o ON o.id = a.order_id
+       WHERE a.order_id = ANY($1::uuid[]) AND a.state = 'started' AND a.due_at <= now() AND o.status = 'PAYING'
+       ORDER BY a.order_id FOR UPDATE OF a SKIP LOCKED
+     )
+     UPDATE payment_attempts a SET calls = a.calls + 1, due_at = now() + $2 * interval '1 millisecond'
+     FROM chosen JOIN orders o ON o.id = chosen.order_id
+     WHERE a.order_id = chosen.order_id AND a.attempt = chosen.attempt
+     RETURNING ${MOVED_ORDER_COLUMNS}, a.attempt, a.calls, a.token, a.amount`,
+    [orderIds, leaseMs],
+  );
+  return result.rows;
+}
+
+/**
+ * Ends attempts and picks their orders' fates with it: PAID; back to RESERVED where the sale holds declined orders; else
+ * CANCELLING. An attempt that somebody else ended first, and its order, stay as they are.
+ *
+ * @returns the orders that moved
+ */
+export async function endAttempts(db: Queryable, ended: readonly EndedAttempt[]): Promise<MovedOrder[]> {
+  if (ended.length === 0) return [];
+  const { capture, keepAfterDecline, cancelAfterPayment } = TRANSITIONS;
+  const result = await db.query<MovedOrder>({
+    name: "endAttempts",
+    text: `WITH outcome AS (
+       SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::text[])
+         AS t (order_id, attempt, state, reference, error)
+     ), chosen AS (
+       SELECT o.id, t.attempt, t.state, t.reference, t.error,
+         CASE WHEN t.state = 'succeeded' THEN $7 WHEN t.state = 'declined' AND o.on_decline = 'hold' THEN $8
+           ELSE $9 END AS next,
+         CASE t.state WHEN 'declined' THEN 'PAYMENT_DECLINED' WHEN 'failed' THEN 'PAYMENT_FAILED' END AS why
+       FROM orders o JOIN outcome t ON t.order_id = o.id
+       WHERE o.status = ANY($6::text[]) AND o.payment_attempts = t.attempt ORDER BY o.id FOR UPDATE OF o
+     ), moved AS (
+       UPDATE orders o SET status = chosen.next, version = o.version + 1, updated_at = now(),
+         reason = CASE WHEN chosen.next = $9 THEN chosen.why ELSE o.reason END
+       FROM chosen WHERE o.id = chosen.id
+       RETURNING ${MOVED_ORDER_COLUMNS}, chosen.why
+     ), logged AS (
+       INSERT INTO order_timeline (order_id, version, status, reason) SELECT id, version, status, why FROM moved
+     ), closed AS (
+       UPDATE payment_attempts a SET state = chosen.state, reference = chosen.reference, error = chosen.error,
+         token = NULL, ended_at = clock_timestamp()
+       FROM chosen WHERE a.order_id = chosen.id AND a.attempt = chosen.attempt
+     )
+     SELECT * FROM moved ORDER BY id`,
+    values: [
+      ended.map((end) => end.orderId),
+      ended.map((end) => end.attempt),
+      ended.map((end) => end.state),
+      ended.map((end) => (end.state === "succeeded" ? end.reference : null)),
+      ended.map((end) => (end.state === "succeeded" ? null : end.code)),
+      capture.from satisfies readonly OrderStatus[],
+      capture.to,
+      keepAfterDecline.to,
+      cancelAfterPayment.to,
+    ],
+  });
+  return result.rows;
+}
+
+/** Leaves attempts open, to be taken over after their delay. */
+export async function postponeAttempts(db: Queryable, postponed: readonly PostponedAttempt[]): Promise<void> {
+  if (postponed.length === 0) return;
+  await db.query(
+    `UPDATE payment_attempts a SET due_at = now() + t.delay_ms * interval '1 millisecond', error = t.error
+     FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[]) AS t (order_id, attempt, delay_ms, error)
+     WHERE a.order_id = t.order_id AND a.attempt = t.attempt AND a.state = 'started'`,
+    [
+      postponed.map((attempt) => attempt.orderId),
+      postponed.map((attempt) => attempt.attempt),
+      postponed.map((attempt) => attempt.delayMs),
+      postponed.map((attempt) => attempt.code),
+    ],
+  );
+}
+
+/**
+ * Marks open attempts that are due as woken, within the transaction that sends their jobs. One that was woken since it
+ * fell due is left alone for `againAfterMs`: its job may still be waiting its turn.
+ *
+ * @returns their orders
+ */
+export async function wakeDueAttempts(db: Queryable, againAfterMs: number, limit: number): Promise<string[]> {
+  const result = await db.query<{ id: string }>(
+    `WITH chosen AS (
+       SELECT order_id, attempt FROM payment_attempts
+       WHERE state = 'started' AND due_at <= now()
+         AND (woken_at IS NULL OR woken_at < due_at OR woken_at < now() - $1 * interval '1 millisecond')
+       ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+     )
+     UPDATE payment_attempts a SET woken_at = now() FROM chosen
+     WHERE a.order_id = chosen.order_id AND a.attempt = chosen.attempt RETURNING a.order_id AS id`,
+    [againAfterMs, limit],
+  );
+  return result.rows.map((row) => row.id);
+}
+
+/** Orders whose payment has been due for at least `olderThanMs` without an attempt: their job was lost, or waits. */
+export async function listUnattempted(db: Queryable, olderThanMs: number, limit: number): Promise<string[]> {
+  const result = await db.query<{ id: string }>(
+    `SELECT o.id FROM orders o
+     WHERE o.status = 'RESERVED' AND ${PAYMENT_DUE} AND o.updated_at < now() - $1 * interval '1 millisecond'
+     ORDER BY o.reserved_until LIMIT $2`,
+    [olderThanMs, limit],
+  );
+  return result.rows.map((row) => row.id);
+}

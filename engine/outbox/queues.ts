@@ -1,0 +1,38 @@
+// The job queues by name, their payloads and their retry tables. A job is a wake-up: what is due is always read from the
+// orders it names, so a job that comes twice, late or never costs time and nothing else (sweeps find what it left).
+import type { QueueOptions } from "pg-boss";
+
+/** The most orders one job carries. */
+export const ORDERS_PER_JOB_MAX = 64;
+
+export interface OrdersJob {
+  readonly orderIds: readonly string[];
+}
+
+/** Each queue's payload. */
+export interface JobPayloads {
+  /** Take the payments of these orders. */
+  payment: OrdersJob;
+  /** Move the stock of these paid orders from reserved to sold. */
+  settlement: OrdersJob;
+  /** Give the stock of these cancelling orders back. */
+  compensation: OrdersJob;
+}
+export type QueueName = keyof JobPayloads;
+
+const RETRY: QueueOptions & { notify: boolean } = {
+  retryLimit: 8,
+  retryDelay: 1,
+  retryBackoff: true,
+  retryDelayMax: 60,
+  expireInSeconds: 120,
+  heartbeatSeconds: 20,
+  deleteAfterSeconds: 3_600,
+  notify: true,
+};
+
+export const QUEUES: Readonly<Record<QueueName, QueueOptions & { notify: boolean }>> = {
+  payment: RETRY,
+  settlement: RETRY,
+  compensation: RETRY,
+};

@@ -1,0 +1,209 @@
+// The stock-moving scripts other than place, typed: open, settle, release, restock, snapshot. Each call names the
+// partition's epoch and the highest seq known, and learns the position that its answer tells.
+import type { Redis } from "ioredis";
+import { CHANNELS, CONSUMER_GROUP, type Partition, partitionKeys, partitionName } from "../keys.ts";
+import type { Position } from "../movement.ts";
+import { runScript } from "../redis/scripts.ts";
+import type { KnownPositions } from "./known-positions.ts";
+import { type PartitionRefusal, parseRefusal } from "./reply.ts";
+
+/** A hold by the order and the reservation number under which it was taken. */
+export interface HoldReference {
+  readonly orderId: string;
+  readonly reservation: number;
+}
+
+/**
+ * What became of a hold. `ALREADY`: moved by an earlier call. `MISMATCH`: the order holds under another number.
+ * `ABSENT`: Redis knows nothing of it.
+ */
+export type HoldVerdict = "MOVED" | "ALREADY" | "MISMATCH" | "ABSENT";
+
+export type MoveHoldsOutcome =
+  | { readonly type: "OK"; readonly position: Position; readonly verdicts: readonly HoldVerdict[] }
+  | PartitionRefusal;
+
+export type RestockOutcome =
+  | { readonly type: "OK"; readonly position: Position; readonly repeated: boolean }
+  | { readonly type: "INSUFFICIENT"; readonly available: number }
+  | { readonly type: "UNKNOWN_SKU" }
+  | PartitionRefusal;
+
+export interface PartitionSettings {
+  readonly opensAtMs: number;
+  /** 0: never closes. */
+  readonly closesAtMs: number;
+  readonly admission: "open" | "paused" | "closed";
+  readonly reservationTtlMs: number;
+  /** `limit` 0: none. */
+  readonly items: readonly { readonly sku: string; readonly limit: number }[];
+}
+
+export type OpenOutcome = { readonly type: "OK"; readonly position: Position } | PartitionRefusal;
+
+export interface SkuStock {
+  readonly available: number;
+  readonly reserved: number;
+  readonly sold: number;
+}
+
+export interface PartitionSnapshot {
+  readonly type: "OK";
+  readonly atMs: number;
+  readonly position: Position;
+  readonly reservation: number;
+  /** Highest reservation number that Postgres has. */
+  readonly persisted: number;
+  readonly admission: string;
+  readonly stock: ReadonlyMap<string, SkuStock>;
+  readonly holds: number;
+  readonly streamLength: number;
+}
+
+/** The most holds one settle or release call carries. */
+export const HOLDS_PER_CALL_MAX = 1_000;
+
+export class PartitionStock {
+  readonly #redis: Redis;
+  readonly #positions: KnownPositions;
+
+  constructor(redis: Redis, positions: KnownPositions) {
+    this.#redis = redis;
+    this.#positions = positions;
+  }
+
+  /** Lays the settings over the partition; creates it when absent and `create` allows it (Postgres has it as new). */
+  async open(partition: Partition, epoch: number, create: boolean, settings: PartitionSettings): Promise<OpenOutcome> {
+    const keys = partitionKeys(partition);
+    const reply = await runScript(
+      this.#redis,
+      "open",
+      [keys.meta, keys.stock, keys.stream],
+      [
+        epoch,
+        create ? 1 : 0,
+        settings.opensAtMs,
+        settings.closesAtMs,
+        settings.admission,
+        settings.reservationTtlMs,
+        CONSUMER_GROUP,
+        settings.items.length,
+        ...settings.items.flatMap((item) => [item.sku, item.limit]),
+      ],
+    );
+    return parseRefusal(reply) ?? { type: "OK", position: this.#learnFrom(partition, reply) };
+  }
+
+  /** Reserved to sold, for paid orders; at most 1,000 holds. */
+  settle(partition: Partition, epoch: number, holds: readonly HoldReference[]): Promise<MoveHoldsOutcome> {
+    return this.#moveHolds("settle", partition, epoch, holds);
+  }
+
+  /** Reserved back to available, limits included, for cancelled orders; at most 1,000 holds. */
+  release(partition: Partition, epoch: number, holds: readonly HoldReference[]): Promise<MoveHoldsOutcome> {
+    return this.#moveHolds("release", partition, epoch, holds);
+  }
+
+  /** Adds units, or takes unsold ones away (negative). Repeatable under one movement id. */
+  async restock(
+    partition: Partition,
+    epoch: number,
+    movement: { movementId: string; sku: string; quantity: number },
+  ): Promise<RestockOutcome> {
+    const keys = partitionKeys(partition);
+    const reply = await runScript(
+      this.#redis,
+      "restock",
+      [keys.meta, keys.stock, keys.movements, keys.stream],
+      [epoch, this.#minSeq(partition, epoch), movement.movementId, movement.sku, movement.quantity],
+    );
+    const refusal = parseRefusal(reply);
+    if (refusal) return refusal;
+    const [head, second, , fourth] = reply as unknown[];
+    if (head === "INSUFFICIENT") return { type: "INSUFFICIENT", available: Number(second) };
+    if (head === "UNKNOWN_SKU") return { type: "UNKNOWN_SKU" };
+    if (movement.quantity > 0 && fourth === "MOVED") await this.#announce(partition);
+    return { type: "OK", position: this.#learnFrom(partition, reply), repeated: fourth === "REPEATED" };
+  }
+
+  /** One consistent picture of the partition. */
+  async snapshot(partition: Partition): Promise<PartitionSnapshot | PartitionRefusal> {
+    const keys = partitionKeys(partition);
+    const reply = await runScript(this.#redis, "snapshot", [keys.meta, keys.stock, keys.held, keys.stream], []);
+    const refusal = parseRefusal(reply);
+    if (refusal) return refusal;
+    const [, atMs, meta, stock, holds, streamLength] = reply as [string, number, string[], string[], number, number];
+    const numbers = pairsOf(meta);
+    const position = { epoch: Number(numbers.get("epoch")), seq: Number(numbers.get("seq")) };
+    this.#positions.learn(partition, position);
+    return {
+      type: "OK",
+      atMs,
+      position,
+      reservation: Number(numbers.get("reservation")),
+      persisted: Number(numbers.get("persisted")),
+      admission: numbers.get("state") ?? "closed",
+      stock: stockOf(pairsOf(stock)),
+      holds,
+      streamLength,
+    };
+  }
+
+  async #moveHolds(
+    script: "settle" | "release",
+    partition: Partition,
+    epoch: number,
+    holds: readonly HoldReference[],
+  ): Promise<MoveHoldsOutcome> {
+    if (holds.length < 1 || holds.length > HOLDS_PER_CALL_MAX)
+      throw new RangeError(`${holds.length} holds in one call`);
+    const keys = partitionKeys(partition);
+    const names = [keys.meta, keys.stock, keys.held, keys.recentEven, keys.recentOdd, keys.stream];
+    if (script === "release") names.push(keys.limits);
+    const reply = await runScript(this.#redis, script, names, [
+      epoch,
+      this.#minSeq(partition, epoch),
+      ...holds.flatMap((hold) => [hold.orderId, hold.reservation]),
+    ]);
+    const refusal = parseRefusal(reply);
+    if (refusal) return refusal;
+    const verdicts = (reply as unknown[]).slice(3) as HoldVerdict[];
+    if (verdicts.length !== holds.length) throw new Error(`${script}: ${verdicts.length} verdicts for ${holds.length}`);
+    if (script === "release" && verdicts.includes("MOVED")) await this.#announce(partition);
+    return { type: "OK", position: this.#learnFrom(partition, reply), verdicts };
+  }
+
+  // Stock is back: processes that remember it as sold out ask again. A lost announcement costs them their lease's length.
+  async #announce(partition: Partition): Promise<void> {
+    await this.#redis.publish(CHANNELS.stock, partitionName(partition)).catch(() => undefined);
+  }
+
+  #minSeq(partition: Partition, epoch: number): number {
+    const known = this.#positions.get(partition);
+    return known?.epoch === epoch ? known.seq : 0;
+  }
+
+  #learnFrom(partition: Partition, reply: unknown): Position {
+    const [, epoch, seq] = reply as unknown[];
+    const position = { epoch: Number(epoch), seq: Number(seq) };
+    this.#positions.learn(partition, position);
+    return position;
+  }
+}
+
+function pairsOf(flat: readonly string[]): Map<string, string> {
+  const pairs = new Map<string, string>();
+  for (let i = 0; i + 1 < flat.length; i += 2) pairs.set(flat[i] as string, flat[i + 1] as string);
+  return pairs;
+}
+
+function stockOf(fields: ReadonlyMap<string, string>): Map<string, SkuStock> {
+  const stock = new Map<string, SkuStock>();
+  for (const field of fields.keys()) {
+    if (!field.endsWith("|a")) continue;
+    const sku = field.slice(0, -2);
+    const units = (suffix: string) => Number(fields.get(`${sku}|${suffix}`) ?? 0);
+    stock.set(sku, { available: units("a"), reserved: units("r"), sold: units("s") });
+  }
+  return stock;
+}
