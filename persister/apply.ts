@@ -1,0 +1,222 @@
+// Applies a batch of one partition's movements in one Postgres transaction: orders, lines, timelines, stock under its
+// guard, the movement rows, the work that becomes due, and the position. All of it commits or none, and the position is
+// checked under a lock first, so applying a batch again (redelivery, a lost answer to COMMIT, a second persister) is
+// harmless.
+import pg from "pg";
+import type { OrderChange } from "../engine/events.ts";
+import type { Partition } from "../engine/keys.ts";
+import { transaction } from "../engine/ledger/database.ts";
+import { transition } from "../engine/ledger/fates.ts";
+import { takeIntents } from "../engine/ledger/intents.ts";
+import {
+  advancePosition,
+  insertDeadLetters,
+  insertMovements,
+  insertOrders,
+  lockOrders,
+  lockPartition,
+  lockStock,
+  markAllocationApplied,
+  setStockState,
+  updateStock,
+} from "../engine/ledger/log.ts";
+import { comparePositions, type Movement, type Position, type UnreadableLine } from "../engine/movement.ts";
+import type { Outbox } from "../engine/outbox/outbox.ts";
+import { type LedgerPlan, orderIdsOf, planBatch, skusOf } from "./plan.ts";
+
+export type ApplyOutcome =
+  /** Everything up to `position` is in Postgres. `reservation`: the highest number among the orders applied now. */
+  | {
+      readonly type: "applied";
+      readonly position: Position;
+      readonly reservation: number;
+      readonly orders: number;
+      readonly deadLetters: number;
+      readonly changes: readonly OrderChange[];
+    }
+  /** The batch does not start where Postgres stands: numbers in between are not here. Nothing was written. */
+  | { readonly type: "gap"; readonly position: Position }
+  | { readonly type: "unknown partition" };
+
+export interface ApplyDependencies {
+  readonly pool: pg.Pool;
+  readonly outbox: Outbox;
+}
+
+/**
+ * Applies movements of one partition in their order, up to the first whose number does not follow. Those that were applied
+ * before are passed over.
+ */
+export async function applyMovements(
+  deps: ApplyDependencies,
+  at: Partition,
+  movements: readonly Movement[],
+): Promise<ApplyOutcome> {
+  try {
+    return await applyOnce(deps, at, movements);
+  } catch (error) {
+    if (!isPoison(error)) throw error;
+    return await applyIsolated(deps, at, movements, error);
+  }
+}
+
+async function applyOnce(
+  deps: ApplyDependencies,
+  at: Partition,
+  movements: readonly Movement[],
+): Promise<ApplyOutcome> {
+  return await transaction(deps.pool, async (client) => {
+    const head = await lockPartition(client, at);
+    if (!head) return { type: "unknown partition" };
+    const ahead = movements.filter((movement) => comparePositions(movement.position, head) > 0);
+    const fresh = consecutive(head, ahead);
+    const last = fresh[fresh.length - 1];
+    if (!last && ahead.length > 0) return { type: "gap", position: head };
+    if (!last) return { type: "applied", position: head, reservation: 0, orders: 0, deadLetters: 0, changes: [] };
+
+    const { placed, moved } = orderIdsOf(fresh);
+    const skus = skusOf(fresh);
+    const plan = planBatch(fresh, {
+      stock: skus.length > 0 ? await lockStock(client, at, skus) : [],
+      orders: await lockOrders(client, [...placed, ...moved]),
+      intents: placed.length > 0 ? await takeIntents(client, placed) : [],
+    });
+    const changes = await writePlan(client, deps.outbox, at, plan);
+    await advancePosition(client, at, last.position, plan.reservation);
+    return {
+      type: "applied",
+      position: last.position,
+      reservation: plan.reservation,
+      orders: plan.newOrders.length,
+      deadLetters: plan.deadLetters.length,
+      changes,
+    };
+  });
+}
+
+async function writePlan(
+  client: pg.PoolClient,
+  outbox: Outbox,
+  at: Partition,
+  plan: LedgerPlan,
+): Promise<OrderChange[]> {
+  await insertOrders(client, at, plan.newOrders);
+  const changes: OrderChange[] = plan.newOrders.map(({ id, version, status }) => ({ id, version, status }));
+  changes.push(...(await finish(client, "settle", "sold", plan.settled)));
+  changes.push(...(await finish(client, "release", "released", plan.released)));
+  await updateStock(client, at, plan.stock);
+  await insertMovements(client, at, plan.movements);
+  for (const applied of plan.applied) await markAllocationApplied(client, at, applied);
+  await insertDeadLetters(client, at, plan.deadLetters);
+  await outbox.enqueue(client, "payment", plan.paymentsDue);
+  await outbox.enqueue(client, "compensation", plan.compensationsDue);
+  return changes;
+}
+
+// An order whose stock moved while its status says otherwise keeps its status: the stock is a fact, the fate is not ours.
+async function finish(
+  client: pg.PoolClient,
+  step: "settle" | "release",
+  stockState: "sold" | "released",
+  orderIds: readonly string[],
+): Promise<OrderChange[]> {
+  const moved = await transition(client, step, orderIds, null, stockState);
+  if (moved.length < orderIds.length) {
+    const done = new Set(moved.map((order) => order.id));
+    const others = orderIds.filter((id) => !done.has(id));
+    await setStockState(client, others, stockState);
+  }
+  return moved.map(({ id, version, status }) => ({ id, version, status }));
+}
+
+/** The movements up to the first number that is missing. */
+function consecutive(head: Position, movements: readonly Movement[]): readonly Movement[] {
+  const hole = movements.findIndex(
+    ({ position }, i) => position.epoch !== head.epoch || position.seq !== head.seq + 1 + i,
+  );
+  return hole === -1 ? movements : movements.slice(0, hole);
+}
+
+// SQLSTATE classes that the data itself causes: repeating the same batch would fail for ever.
+const DATA_ERROR_CLASSES = new Set(["22", "23"]);
+
+function isPoison(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && DATA_ERROR_CLASSES.has((error.code ?? "").slice(0, 2));
+}
+
+/** Applies movement by movement; in one that fails by its data, finds the orders that do and sets them aside. */
+async function applyIsolated(
+  deps: ApplyDependencies,
+  at: Partition,
+  movements: readonly Movement[],
+  cause: unknown,
+): Promise<ApplyOutcome> {
+  if (movements.length > 1) {
+    const changes: OrderChange[] = [];
+    let [reservation, orders, deadLetters] = [0, 0, 0];
+    let outcome: ApplyOutcome = { type: "unknown partition" };
+    for (const movement of movements) {
+      outcome = await applyMovements(deps, at, [movement]);
+      if (outcome.type !== "applied") return outcome;
+      changes.push(...outcome.changes);
+      reservation = Math.max(reservation, outcome.reservation);
+      orders += outcome.orders;
+      deadLetters += outcome.deadLetters;
+    }
+    return outcome.type === "applied" ? { ...outcome, reservation, orders, deadLetters, changes } : outcome;
+  }
+  const [movement] = movements;
+  if (!movement) throw cause;
+  return await applyOnce(deps, at, [await withoutPoison(deps, at, movement, cause)]);
+}
+
+async function withoutPoison(
+  deps: ApplyDependencies,
+  at: Partition,
+  movement: Movement,
+  cause: unknown,
+): Promise<Movement> {
+  if (movement.kind !== "place") {
+    return {
+      kind: "unreadable",
+      position: movement.position,
+      atMs: movement.atMs,
+      payload: JSON.stringify(movement),
+      unreadable: [],
+    };
+  }
+  const good = [];
+  const unreadable: UnreadableLine[] = [...movement.unreadable];
+  for (const order of movement.orders) {
+    const error = await failureOf(deps, at, { ...movement, orders: [order], unreadable: [] });
+    if (error === undefined) good.push(order);
+    else unreadable.push({ line: JSON.stringify(order), orderId: order.orderId, error });
+  }
+  // Each order passes alone and all of them together do not: that is no poison but a defect, and must not be hidden.
+  if (good.length === movement.orders.length) throw cause;
+  return { ...movement, orders: good, unreadable };
+}
+
+class DryRun extends Error {}
+
+/** Tries an order alone in a transaction that is rolled back. @returns what Postgres says against it */
+async function failureOf(
+  deps: ApplyDependencies,
+  at: Partition,
+  movement: Movement & { kind: "place" },
+): Promise<string | undefined> {
+  try {
+    await transaction(deps.pool, async (client) => {
+      const stock = await lockStock(client, at, skusOf([movement]));
+      const orders = await lockOrders(client, orderIdsOf([movement]).placed);
+      const plan = planBatch([movement], { stock, orders, intents: [] });
+      await insertOrders(client, at, plan.newOrders);
+      throw new DryRun();
+    });
+    return undefined;
+  } catch (error) {
+    if (error instanceof DryRun) return undefined;
+    if (isPoison(error)) return (error as Error).message;
+    throw error;
+  }
+}

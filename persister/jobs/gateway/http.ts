@@ -1,0 +1,201 @@
+// The payment provider over HTTP, by the protocol of provider/protocol.ts. What an answer, or its absence, says about money:
+//
+//   200                                  its body: succeeded or declined
+//   400 402 409 411 413 415 422          failed for good: this request will never be taken
+//   401 403 404 405 408 425 429 503      failed for now: nothing moved, be it that the key here is wrong
+//   a connection that never stood        failed for now: the provider has not heard of it
+//   everything else, and silence         unknown: the caller looks the key up
+//
+// Charges that come together go in one call. Those of them that take their time come back as pending and are asked for one
+// by one, over connections of their own: a customer who hesitates holds up nobody else.
+import { z } from "zod";
+import { Batcher } from "../../../engine/admission/batcher.ts";
+import type { ChargeOutcome, ChargeRequest, PaymentGateway, RefundGateway, RefundOutcome } from "./gateway.ts";
+import { type HttpAnswer, HttpCallError, openHttpClient } from "./http-client.ts";
+
+export interface HttpGatewayOptions {
+  readonly url: string;
+  readonly apiKey: string;
+  /** How long a call may take; the caller's own patience may be shorter. */
+  readonly timeoutMs?: number;
+  /** Charges in one call; 1: the provider takes them singly only. */
+  readonly batchMax?: number;
+  /** Connections for what answers at once, and as many again for what may not. */
+  readonly connectionsMax?: number;
+}
+
+const DEFAULTS = { timeoutMs: 8_000, batchMax: 64, connectionsMax: 256 };
+const BATCHES_IN_FLIGHT_MAX = 4;
+const WAITING_MAX = 10_000;
+
+const FAILED_FOR_GOOD = new Set([400, 402, 409, 411, 413, 415, 422]);
+const FAILED_FOR_NOW = new Set([401, 403, 404, 405, 408, 425, 429, 503]);
+const NO_BATCHES = new Set([404, 405]);
+
+const word = z.string().min(1).max(128);
+const key = z.string().min(1).max(255);
+const Succeeded = z.object({ status: z.literal("succeeded"), id: word });
+const Declined = z.object({ status: z.literal("declined"), code: word.default("declined") });
+const ChargeAnswer = z.discriminatedUnion("status", [Succeeded, Declined]);
+const BatchResult = z.discriminatedUnion("status", [
+  Succeeded.extend({ key }),
+  Declined.extend({ key }),
+  z.object({ status: z.literal("pending"), key }),
+  z.object({ status: z.enum(["unavailable", "rejected"]), key, code: word.default("failed") }),
+]);
+const BatchAnswer = z.object({ results: z.array(BatchResult) });
+const Refusal = z.object({ code: word });
+
+type Failed = Extract<ChargeOutcome, { type: "failed" | "unknown" }>;
+/** `singly`: not in a batch; nothing was done about it yet. */
+type BatchOutcome = ChargeOutcome | "singly";
+interface WaitingCharge {
+  readonly request: ChargeRequest;
+  readonly signal: AbortSignal;
+}
+
+/** Opens the adapter; it connects when it is first used. Neither method rejects. */
+export function httpGateway(options: HttpGatewayOptions): PaymentGateway & RefundGateway {
+  const { url, apiKey, timeoutMs, batchMax, connectionsMax } = { ...DEFAULTS, ...options };
+  const prompt = openHttpClient({ url, apiKey, timeoutMs, connectionsMax });
+  const patient = openHttpClient({ url, apiKey, timeoutMs, connectionsMax });
+  let inBatches = batchMax > 1;
+
+  async function chargeTogether(waiting: readonly WaitingCharge[]): Promise<BatchOutcome[]> {
+    // Whoever has given up must not be charged now: nobody would ask about it for a while.
+    const wanted = waiting.filter(({ signal }) => !signal.aborted);
+    const charges = wanted.map(({ request }) => request);
+    let outcomes = charges.map((): BatchOutcome => "singly");
+    if (charges.length > 0 && inBatches) {
+      const answer = await answerOf(prompt.call({ method: "POST", path: "/charges/batch", body: { charges } }));
+      if ("status" in answer && NO_BATCHES.has(answer.status)) inBatches = false;
+      else outcomes = batchOutcomes(charges, answer);
+    }
+    const byWaiting = new Map(wanted.map((one, index) => [one, outcomes[index]]));
+    return waiting.map((one) => byWaiting.get(one) ?? GIVEN_UP);
+  }
+  const batches = new Batcher<WaitingCharge, BatchOutcome>({
+    execute: chargeTogether,
+    weightOf: () => 1,
+    itemsMax: batchMax,
+    weightMax: batchMax,
+    inFlightMax: BATCHES_IN_FLIGHT_MAX,
+    waitingMax: WAITING_MAX,
+  });
+
+  return {
+    async charge(request, signal) {
+      if (inBatches) {
+        const outcome = await batches.submit({ request, signal });
+        if (outcome !== "singly") return outcome;
+      }
+      const { key, amount, currency, token } = request;
+      const body = { amount, currency, token };
+      const call = patient.call({ method: "POST", path: "/charges", idempotencyKey: key, body, signal });
+      return chargeOutcome(await answerOf(call));
+    },
+    async lookup(key, signal) {
+      const answer = await answerOf(
+        prompt.call({ method: "GET", path: `/charges/${encodeURIComponent(key)}`, signal }),
+      );
+      return isNone(answer, "charge_not_found") ? "none" : asUnknown(chargeOutcome(answer));
+    },
+    async refund({ key, chargeKey, amount }, signal) {
+      const body = { chargeKey, amount };
+      const call = patient.call({ method: "POST", path: "/refunds", idempotencyKey: key, body, signal });
+      const answer = await answerOf(call);
+      // Unlike a path that is not there, a charge that is not there is a definite no.
+      if (isNone(answer, "charge_not_found")) return { type: "failed", code: "charge_not_found", retryable: false };
+      return refundOutcome(answer);
+    },
+    async lookupRefund(key, signal) {
+      const answer = await answerOf(
+        prompt.call({ method: "GET", path: `/refunds/${encodeURIComponent(key)}`, signal }),
+      );
+      return isNone(answer, "refund_not_found") ? "none" : asUnknown(refundOutcome(answer));
+    },
+    async close() {
+      prompt.close();
+      patient.close();
+    },
+  };
+}
+
+const GIVEN_UP: Failed = { type: "failed", code: "not_sent_in_time", retryable: true };
+
+/** The answer, or what its absence says. */
+async function answerOf(call: Promise<HttpAnswer>): Promise<HttpAnswer | Failed> {
+  try {
+    return await call;
+  } catch (error) {
+    if (!(error instanceof HttpCallError)) throw error;
+    const { code, sent } = error;
+    return sent ? { type: "unknown", code } : { type: "failed", code, retryable: true };
+  }
+}
+
+function chargeOutcome(answer: HttpAnswer | Failed): ChargeOutcome {
+  if ("type" in answer) return answer;
+  if (answer.status !== 200) return failureOf(answer);
+  const parsed = ChargeAnswer.safeParse(answer.body);
+  if (!parsed.success) return UNREADABLE;
+  return fromBody(parsed.data);
+}
+
+function refundOutcome(answer: HttpAnswer | Failed): RefundOutcome {
+  if ("type" in answer) return answer;
+  if (answer.status !== 200) return failureOf(answer);
+  const parsed = Succeeded.safeParse(answer.body);
+  return parsed.success ? { type: "succeeded", reference: parsed.data.id } : UNREADABLE;
+}
+
+/** What a batch's answer says about each of its charges. */
+function batchOutcomes(charges: readonly ChargeRequest[], answer: HttpAnswer | Failed): BatchOutcome[] {
+  if ("type" in answer) return charges.map(() => answer);
+  // One of them may have spoilt the whole call: asked for singly, it fails alone.
+  if (FAILED_FOR_GOOD.has(answer.status)) return charges.map(() => "singly");
+  if (answer.status !== 200) return charges.map(() => failureOf(answer));
+  const results = BatchAnswer.safeParse(answer.body).data?.results ?? [];
+  return charges.map((charge, index) => {
+    const result = results[index];
+    return result?.key === charge.key ? batchOutcome(result) : UNREADABLE;
+  });
+}
+
+function batchOutcome(result: z.infer<typeof BatchResult>): BatchOutcome {
+  switch (result.status) {
+    case "succeeded":
+    case "declined":
+      return fromBody(result);
+    case "pending":
+      return "singly";
+    case "unavailable":
+      return { type: "failed", code: result.code, retryable: true };
+    case "rejected":
+      return { type: "failed", code: result.code, retryable: false };
+  }
+}
+
+function fromBody(body: z.infer<typeof ChargeAnswer>): ChargeOutcome {
+  if (body.status === "succeeded") return { type: "succeeded", reference: body.id };
+  return { type: "declined", code: body.code };
+}
+
+const UNREADABLE: Failed = { type: "unknown", code: "unreadable_answer" };
+
+function failureOf({ status, body }: HttpAnswer): Failed {
+  const code = Refusal.safeParse(body).data?.code ?? `http_${status}`;
+  if (FAILED_FOR_GOOD.has(status)) return { type: "failed", code, retryable: false };
+  if (FAILED_FOR_NOW.has(status)) return { type: "failed", code, retryable: true };
+  return { type: "unknown", code };
+}
+
+/** Only the provider's own word counts as "no": a 404 can also come from a wrong URL. */
+function isNone(answer: HttpAnswer | Failed, code: string): boolean {
+  return "status" in answer && answer.status === 404 && Refusal.safeParse(answer.body).data?.code === code;
+}
+
+/** A look-up that failed says nothing about the charge. */
+function asUnknown<T extends ChargeOutcome>(outcome: T): T | Failed {
+  return outcome.type === "failed" ? { type: "unknown", code: outcome.code } : outcome;
+}

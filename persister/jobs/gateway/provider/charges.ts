@@ -1,0 +1,112 @@
+// The provider's books of charges, in the schema `simulated_gateway`: one row a key, committed before anybody hears of it.
+// What is `succeeded` or `declined` under a key never changes.
+import { randomUUID } from "node:crypto";
+import type pg from "pg";
+import { type ChargeState, FLAKY_FAILURES, firstState } from "./tokens.ts";
+
+/** What a merchant asks for. Under one key it must be the same every time. */
+export interface ChargeParameters {
+  readonly key: string;
+  /** Minor units of `currency`. */
+  readonly amount: number;
+  readonly currency: string;
+  readonly token: string;
+  /** The merchant's own word for it. */
+  readonly reference?: string | undefined;
+}
+
+export interface Charge {
+  readonly key: string;
+  /** The provider's name for it, `ch_...`. */
+  readonly id: string;
+  readonly amount: number;
+  readonly currency: string;
+  readonly token: string;
+  readonly reference: string | null;
+  readonly state: ChargeState;
+}
+
+/** A charge as the ledger shows it. */
+export interface LedgerCharge extends Omit<Charge, "token"> {
+  readonly refunded: number;
+  /** How often it was called for. Calls under one key that arrive together are one. */
+  readonly calls: number;
+  readonly createdAt: string;
+  readonly refunds: readonly { readonly key: string; readonly id: string; readonly amount: number }[];
+}
+
+const COLUMNS =
+  "c.key, c.reference AS id, c.amount, c.currency, c.token, c.merchant_reference AS reference, c.outcome AS state";
+
+/** Whether this call asks for what is booked under its key. */
+export function isSameCharge(charge: Charge, asked: ChargeParameters): boolean {
+  return (
+    charge.amount === asked.amount &&
+    charge.currency === asked.currency &&
+    charge.token === asked.token &&
+    charge.reference === (asked.reference ?? null)
+  );
+}
+
+/**
+ * Books the charges, one statement for all. @returns what stands under each one's key then, in their order; it need not be
+ * what was asked for ({@link isSameCharge})
+ */
+export async function bookCharges(pool: pg.Pool, asked: readonly ChargeParameters[]): Promise<Charge[]> {
+  // One statement may touch a row only once: repetitions of a key that arrive together are one call.
+  const byKey = new Map(asked.map((charge) => [charge.key, charge]));
+  // In key order, so that two processes that charge the same keys cannot deadlock.
+  const distinct = [...byKey.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+  const result = await pool.query<Charge>({
+    name: "bookCharges",
+    text: `INSERT INTO simulated_gateway.charges AS c
+       (key, amount, currency, token, merchant_reference, outcome, reference)
+     SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+     ON CONFLICT (key) DO UPDATE SET calls = c.calls + 1,
+       outcome = CASE WHEN c.outcome = 'error' AND c.token = 'tok_flaky' AND c.calls >= $8
+         AND (c.amount, c.currency, c.token) = (EXCLUDED.amount, EXCLUDED.currency, EXCLUDED.token)
+         THEN 'succeeded' ELSE c.outcome END
+     RETURNING ${COLUMNS}`,
+    values: [
+      distinct.map((charge) => charge.key),
+      distinct.map((charge) => charge.amount),
+      distinct.map((charge) => charge.currency),
+      distinct.map((charge) => charge.token),
+      distinct.map((charge) => charge.reference ?? null),
+      distinct.map((charge) => firstState(charge.token)),
+      distinct.map(() => `ch_${randomUUID()}`),
+      FLAKY_FAILURES,
+    ],
+  });
+  const booked = new Map(result.rows.map((charge) => [charge.key, charge]));
+  return asked.map((charge) => booked.get(charge.key) as Charge);
+}
+
+/** The charge that moved money, or was declined, under the key. */
+export async function findCharge(pool: pg.Pool, key: string): Promise<Charge | undefined> {
+  const result = await pool.query<Charge>({
+    name: "findCharge",
+    text: `SELECT ${COLUMNS} FROM simulated_gateway.charges c WHERE c.key = $1 AND c.outcome <> 'error'`,
+    values: [key],
+  });
+  return result.rows[0];
+}
+
+/**
+ * A page of the books in the order of their keys. A charge that is booked while the pages are read is missed when its key
+ * lies before them: who checks the books waits until they are quiet.
+ */
+export async function pageOfLedger(pool: pg.Pool, afterKey: string, limit: number): Promise<LedgerCharge[]> {
+  const result = await pool.query<LedgerCharge>({
+    name: "pageOfLedger",
+    text: `SELECT c.key, c.reference AS id, c.amount, c.currency, c.merchant_reference AS reference, c.outcome AS state,
+       c.refunded, c.calls, c.created_at AS "createdAt", COALESCE(given.refunds, '[]') AS refunds
+     FROM simulated_gateway.charges c LEFT JOIN LATERAL (
+       SELECT json_agg(json_build_object('key', r.key, 'id', r.reference, 'amount', r.amount) ORDER BY r.key) AS refunds
+       FROM simulated_gateway.refunds r WHERE r.charge_key = c.key
+     ) given ON true
+     WHERE c.key > $1 ORDER BY c.key LIMIT $2`,
+    values: [afterKey, limit],
+  });
+  return result.rows;
+}

@@ -1,0 +1,92 @@
+// The simulated payment provider, whether it is asked over HTTP (app.ts) or within the worker's process (../simulated.ts). It
+// behaves as real ones do: a key is charged once, and what it answered finally it answers again. It answers what is
+// committed in its books, so that being killed at any moment neither forgets a charge nor makes it twice.
+import { setTimeout as sleep } from "node:timers/promises";
+import type pg from "pg";
+import { Batcher } from "../../../../engine/admission/batcher.ts";
+import type { RefundRequest } from "../gateway.ts";
+import {
+  bookCharges,
+  type Charge,
+  type ChargeParameters,
+  findCharge,
+  isSameCharge,
+  type LedgerCharge,
+  pageOfLedger,
+} from "./charges.ts";
+import { bookRefund, findRefund, type Refund, type RefundAnswer, type RefundMode, setRefundMode } from "./refunds.ts";
+import { answersAtOnce } from "./tokens.ts";
+
+/** `key_reused`: the key stands for a charge with other parameters. Neither moved money by this call. */
+export type ChargeAnswer = { readonly type: "booked"; readonly charge: Charge } | { readonly type: "key_reused" };
+
+export interface Provider {
+  /** Takes as long as its token takes; for some, until `signal` ends it with a rejection. */
+  charge(asked: ChargeParameters, signal: AbortSignal): Promise<ChargeAnswer>;
+  /** `pending`: its token takes its time, and nothing was done about it; to be asked for by {@link charge}. */
+  chargeAtOnce(asked: ChargeParameters): Promise<ChargeAnswer | { readonly type: "pending" }>;
+  findCharge(key: string): Promise<Charge | undefined>;
+  refund(asked: RefundRequest): Promise<RefundAnswer>;
+  findRefund(key: string): Promise<Refund | undefined>;
+  setRefundMode(mode: RefundMode): Promise<void>;
+  /** @see pageOfLedger */
+  ledger(afterKey: string, limit: number): Promise<LedgerCharge[]>;
+  /** Rejects while the books cannot be reached. */
+  check(): Promise<void>;
+  /** Ends the pool. */
+  close(): Promise<void>;
+}
+
+export interface ProviderOptions {
+  /** How long `tok_slow` takes. */
+  readonly slowMs: number;
+}
+
+const DEFAULTS: ProviderOptions = { slowMs: 2_000 };
+
+const CHARGES_PER_STATEMENT_MAX = 512;
+/** Two: while one commits the next is being sent. More only make the statements smaller. */
+const STATEMENTS_IN_FLIGHT_MAX = 2;
+const WAITING_MAX = 10_000;
+
+/** Opens the provider over a pool of its own; `close` ends that pool. */
+export function openProvider(pool: pg.Pool, options: Partial<ProviderOptions> = {}): Provider {
+  const { slowMs } = { ...DEFAULTS, ...options };
+  const bookings = new Batcher<ChargeParameters, Charge>({
+    execute: (asked) => bookCharges(pool, asked),
+    weightOf: () => 1,
+    itemsMax: CHARGES_PER_STATEMENT_MAX,
+    weightMax: CHARGES_PER_STATEMENT_MAX,
+    inFlightMax: STATEMENTS_IN_FLIGHT_MAX,
+    waitingMax: WAITING_MAX,
+  });
+  const book = async (asked: ChargeParameters): Promise<ChargeAnswer> => {
+    const charge = await bookings.submit(asked);
+    return isSameCharge(charge, asked) ? { type: "booked", charge } : { type: "key_reused" };
+  };
+  return {
+    async charge(asked, signal) {
+      if (asked.token === "tok_slow") await sleep(slowMs, undefined, { signal });
+      const answer = await book(asked);
+      return asked.token === "tok_timeout" ? await silence(signal) : answer;
+    },
+    chargeAtOnce: (asked) => (answersAtOnce(asked.token) ? book(asked) : Promise.resolve({ type: "pending" })),
+    findCharge: (key) => findCharge(pool, key),
+    refund: (asked) => bookRefund(pool, asked),
+    findRefund: (key) => findRefund(pool, key),
+    setRefundMode: (mode) => setRefundMode(pool, mode),
+    ledger: (afterKey, limit) => pageOfLedger(pool, afterKey, limit),
+    async check() {
+      await pool.query("SELECT 1");
+    },
+    close: () => pool.end(),
+  };
+}
+
+/** Never answers: the caller gives up first. */
+function silence(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}

@@ -1,0 +1,75 @@
+// The provider's books of refunds. One transaction holds the charge's row while it decides: refunds of a charge come one
+// after the other, and together never exceed it.
+import { randomUUID } from "node:crypto";
+import type pg from "pg";
+import { transaction } from "../../../../engine/ledger/database.ts";
+import type { RefundRequest } from "../gateway.ts";
+import type { ChargeState } from "./tokens.ts";
+
+export interface Refund {
+  readonly key: string;
+  /** The provider's name for it, `re_...`. */
+  readonly id: string;
+  readonly chargeKey: string;
+  readonly amount: number;
+}
+
+/** How new refunds are answered. What is booked already is answered as it was, in every mode. */
+export const REFUND_MODES = ["accept", "refuse", "unavailable"] as const;
+export type RefundMode = (typeof REFUND_MODES)[number];
+
+/** Everything but `booked` moved no money and is not remembered. */
+export type RefundAnswer =
+  | { readonly type: "booked"; readonly refund: Refund }
+  | { readonly type: "key_reused" | "charge_not_found" | "exceeds_charge" | "refused" | "unavailable" };
+
+const COLUMNS = `key, reference AS id, charge_key AS "chargeKey", amount`;
+
+/** Gives money back, once a key. */
+export function bookRefund(pool: pg.Pool, asked: RefundRequest): Promise<RefundAnswer> {
+  return transaction<RefundAnswer>(pool, async (client) => {
+    const charges = await client.query<{ state: ChargeState; left: number }>(
+      `SELECT outcome AS state, amount - refunded AS left FROM simulated_gateway.charges WHERE key = $1 FOR UPDATE`,
+      [asked.chargeKey],
+    );
+    const known = await findRefund(client, asked.key);
+    if (known) {
+      const same = known.chargeKey === asked.chargeKey && known.amount === asked.amount;
+      return same ? { type: "booked", refund: known } : { type: "key_reused" };
+    }
+    const charge = charges.rows[0];
+    if (charge?.state !== "succeeded") return { type: "charge_not_found" };
+    const mode = await refundMode(client);
+    if (mode !== "accept") return { type: mode === "refuse" ? "refused" : "unavailable" };
+    if (asked.amount > charge.left) return { type: "exceeds_charge" };
+
+    const booked = await client.query<Refund>(
+      `INSERT INTO simulated_gateway.refunds (key, charge_key, amount, reference) VALUES ($1, $2, $3, $4)
+       ON CONFLICT (key) DO NOTHING RETURNING ${COLUMNS}`,
+      [asked.key, asked.chargeKey, asked.amount, `re_${randomUUID()}`],
+    );
+    const refund = booked.rows[0];
+    // Taken meanwhile, and not for this charge, whose row is held here.
+    if (!refund) return { type: "key_reused" };
+    await client.query("UPDATE simulated_gateway.charges SET refunded = refunded + $2 WHERE key = $1", [
+      asked.chargeKey,
+      asked.amount,
+    ]);
+    return { type: "booked", refund };
+  });
+}
+
+export async function findRefund(db: pg.Pool | pg.ClientBase, key: string): Promise<Refund | undefined> {
+  const result = await db.query<Refund>(`SELECT ${COLUMNS} FROM simulated_gateway.refunds WHERE key = $1`, [key]);
+  return result.rows[0];
+}
+
+/** Tells the provider how to answer new refunds; it stays so over restarts. */
+export async function setRefundMode(pool: pg.Pool, mode: RefundMode): Promise<void> {
+  await pool.query("UPDATE simulated_gateway.refund_mode SET mode = $1", [mode]);
+}
+
+async function refundMode(client: pg.ClientBase): Promise<RefundMode> {
+  const result = await client.query<{ mode: RefundMode }>("SELECT mode FROM simulated_gateway.refund_mode");
+  return result.rows[0]?.mode ?? "accept";
+}

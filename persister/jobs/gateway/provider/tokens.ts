@@ -1,0 +1,34 @@
+// What the simulated provider does with each token. A token is the whole of its customer's behaviour: nothing is random.
+
+/** `error`: the provider failed and moved no money; only this may still change, by a later call under the same key. */
+export type ChargeState = "succeeded" | "declined" | "error";
+
+/** `tok_flaky` fails this often before it succeeds. */
+export const FLAKY_FAILURES = 2;
+
+/** What the first call under a key comes to. */
+export function firstState(token: string): ChargeState {
+  switch (token) {
+    case "tok_ok":
+    case "tok_slow":
+    case "tok_timeout":
+      return "succeeded";
+    case "tok_flaky":
+    case "tok_error":
+      return "error";
+    default:
+      return "declined";
+  }
+}
+
+/** Why a declined token was declined. */
+export function declineCode(token: string): string {
+  if (token === "tok_declined") return "card_declined";
+  if (token === "tok_insufficient") return "insufficient_funds";
+  return "invalid_token";
+}
+
+/** False for the tokens whose answer takes its time, or never comes. */
+export function answersAtOnce(token: string): boolean {
+  return token !== "tok_slow" && token !== "tok_timeout";
+}

@@ -1,0 +1,29 @@
+// The worker role's process.
+import { ConfigError, type RoleConfig } from "../../engine/config.ts";
+import { openPool } from "../../engine/ledger/database.ts";
+import type { Logger } from "../../engine/log.ts";
+import { runService } from "../../engine/service.ts";
+import type { PaymentGateway } from "./gateway/gateway.ts";
+import { httpGateway } from "./gateway/http.ts";
+import { openSimulatedGateway } from "./gateway/simulated.ts";
+import { startWorker } from "./worker.ts";
+
+await runService("worker", async (config, log) =>
+  startWorker({ databaseUrl: config.databaseUrl, redisUrl: config.redisUrl, gateway: openGateway(config, log), log }),
+);
+
+function openGateway(config: RoleConfig, log: Logger): PaymentGateway {
+  const { paymentGateway, paymentGatewayUrl: url, paymentGatewayKey: apiKey } = config;
+  switch (paymentGateway) {
+    case "http":
+    case "simulated": {
+      if (url && apiKey) return httpGateway({ url, apiKey });
+      if (paymentGateway === "http") throw new ConfigError(["PAYMENT_GATEWAY_URL, PAYMENT_GATEWAY_KEY: are required"]);
+      const options = { connectionsMax: 4, applicationName: "simulated gateway", statementTimeoutMs: 10_000 };
+      const onError = (error: Error) => log.warn({ err: error }, "a connection of the simulated gateway broke");
+      return openSimulatedGateway(openPool(config.databaseUrl, options, onError));
+    }
+    case "stripe":
+      throw new Error('PAYMENT_GATEWAY=stripe is not available in this version; use "simulated" or "http"');
+  }
+}

@@ -1,0 +1,167 @@
+// The worker role: takes payments, moves the stock of decided orders, and sweeps up what was left behind. Any number of
+// workers may run; each job goes to one of them, and everything they do is safe to happen twice.
+//
+// Postgres' NOTIFY wakes the queues within milliseconds of a commit; polling once a second is the fallback, and what picks
+// up jobs whose retry delay is over (no NOTIFY announces those).
+import type { Redis } from "ioredis";
+import type pg from "pg";
+import { type Job, PgBoss, type WorkOptions } from "pg-boss";
+import { publishOrders } from "../../engine/events.ts";
+import { openPool } from "../../engine/ledger/database.ts";
+import type { MovedOrder } from "../../engine/ledger/fates.ts";
+import { findUnsettled } from "../../engine/ledger/sweeps.ts";
+import type { Logger } from "../../engine/log.ts";
+import { type Outbox, openOutbox } from "../../engine/outbox/outbox.ts";
+import type { OrdersJob } from "../../engine/outbox/queues.ts";
+import { commandConnection, connect } from "../../engine/redis/connection.ts";
+import { loadScripts } from "../../engine/redis/scripts.ts";
+import { KnownPositions } from "../../engine/stock/known-positions.ts";
+import { PartitionStock } from "../../engine/stock/partition-stock.ts";
+import type { PaymentGateway } from "./gateway/gateway.ts";
+import { Payments, type PaymentTiming } from "./payment/payments.ts";
+import { Settlement } from "./settlement/settlement.ts";
+import { allocationSweep } from "./sweeps/allocations.ts";
+import { expirySweep } from "./sweeps/expiry.ts";
+import { holdbackSweep } from "./sweeps/holdbacks.ts";
+import { intentSweep } from "./sweeps/intents.ts";
+import { paymentSweep } from "./sweeps/payments.ts";
+import { scheduleSweeps } from "./sweeps/schedule.ts";
+import { unsettledSweep } from "./sweeps/unsettled.ts";
+
+export interface WorkerTiming {
+  readonly sweepIntervalMs: number;
+  /** PAID or CANCELLING for longer than this: the stock is moved again. */
+  readonly unsettledAfterMs: number;
+  /** A payment without an attempt for longer than this: its job is taken for lost. */
+  readonly jobLostAfterMs: number;
+  readonly payment: Partial<PaymentTiming>;
+}
+
+export const WORKER_TIMING: WorkerTiming = {
+  sweepIntervalMs: 1_000,
+  unsettledAfterMs: 3_000,
+  jobLostAfterMs: 10_000,
+  payment: {},
+};
+
+export interface WorkerDependencies {
+  readonly databaseUrl: string;
+  readonly redisUrl: string;
+  /** Closed by the worker when it stops. */
+  readonly gateway: PaymentGateway;
+  readonly log: Logger;
+  readonly timing?: Partial<WorkerTiming>;
+}
+
+export interface Worker {
+  /** Finishes the jobs and payments under way, within 10 s; what is left is taken over from its row. */
+  stop(): Promise<void>;
+}
+
+const COMMAND_TIMEOUT_MS = 3_000;
+const STATEMENT_TIMEOUT_MS = 10_000;
+const CONNECTIONS_MAX = 12;
+const BOSS_CONNECTIONS_MAX = 4;
+/** A killed worker's jobs are missed after their heartbeat (20 s) and at the next of these looks. */
+const MONITOR_INTERVAL_S = 10;
+const JOBS_STOP_TIMEOUT_MS = 5_000;
+const PAYMENTS_STOP_TIMEOUT_MS = 3_000;
+
+/** Eight jobs of 64 orders a fetch: the queue's own statements are then a small part of what an order costs. */
+const WORK: WorkOptions = {
+  batchSize: 8,
+  localConcurrency: 2,
+  burstWhenBatchFull: true,
+  pollingIntervalSeconds: 0.5,
+  notifyPollingIntervalSeconds: 1,
+};
+
+/** Starts a worker; resolves when it takes jobs. The database is migrated before. */
+export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
+  const { databaseUrl, gateway, log } = deps;
+  const timing = { ...WORKER_TIMING, ...deps.timing };
+  const poolOptions = {
+    connectionsMax: CONNECTIONS_MAX,
+    applicationName: "onrush worker",
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+  };
+  const pool = openPool(databaseUrl, poolOptions, (error) => log.warn({ err: error }, "a Postgres connection broke"));
+  const redis = await openRedis(deps.redisUrl, log);
+  const outbox = await openOutbox(databaseUrl, (error) => log.warn({ err: error }, "outbox"));
+
+  const positions = new KnownPositions();
+  const stock = new PartitionStock(redis, positions);
+  const settlement = new Settlement(pool, stock, positions, log);
+  const onMoved = async (orders: readonly MovedOrder[]) => {
+    const told = publishOrders(redis, orders).catch((error) => log.warn({ err: error }, "orders not published"));
+    await Promise.all([told, settlement.move(orders)]);
+  };
+  const payments = new Payments({ pool, gateway, onMoved, log, timing: timing.payment });
+
+  const boss = await openBoss(databaseUrl, log);
+  await work(boss, pool, payments, settlement);
+  const sweeps = scheduleSweeps(
+    [
+      expirySweep(pool, onMoved, log),
+      unsettledSweep(pool, settlement, timing.unsettledAfterMs, log),
+      paymentSweep(pool, outbox, timing.jobLostAfterMs, log),
+      allocationSweep(pool, stock, log),
+      intentSweep(pool, outbox, log),
+      holdbackSweep(pool, stock, log),
+    ],
+    { pool, redis, log, intervalMs: timing.sweepIntervalMs },
+  );
+
+  return {
+    async stop() {
+      // First what would start new work, then what is under way, then what it stands on.
+      await Promise.all([sweeps.stop(), boss.stop({ graceful: true, timeout: JOBS_STOP_TIMEOUT_MS })]);
+      await payments.drain(PAYMENTS_STOP_TIMEOUT_MS);
+      await close(outbox, gateway, pool, redis);
+    },
+  };
+}
+
+async function openRedis(url: string, log: Logger): Promise<Redis> {
+  const redis = commandConnection(url, COMMAND_TIMEOUT_MS);
+  redis.on("error", (error) => log.warn({ err: error }, "Redis connection"));
+  await connect(redis);
+  await loadScripts(redis);
+  return redis;
+}
+
+async function openBoss(databaseUrl: string, log: Logger): Promise<PgBoss> {
+  const boss = new PgBoss({
+    connectionString: databaseUrl,
+    application_name: "onrush jobs",
+    max: BOSS_CONNECTIONS_MAX,
+    useListenNotify: true,
+    schedule: false,
+    migrate: false,
+    createSchema: false,
+    superviseIntervalSeconds: MONITOR_INTERVAL_S,
+    monitorIntervalSeconds: MONITOR_INTERVAL_S,
+  });
+  boss.on("error", (error) => log.warn({ err: error }, "job queue"));
+  boss.on("warning", (warning) => log.warn({ warning: warning.message }, "job queue"));
+  await boss.start();
+  return boss;
+}
+
+async function work(boss: PgBoss, pool: pg.Pool, payments: Payments, settlement: Settlement): Promise<void> {
+  const moveStock = async (jobs: Job<OrdersJob>[]) => {
+    await settlement.move(await findUnsettled(pool, ordersOf(jobs)));
+  };
+  await boss.work<OrdersJob>("payment", WORK, (jobs) => payments.take(ordersOf(jobs)));
+  await boss.work<OrdersJob>("settlement", WORK, moveStock);
+  await boss.work<OrdersJob>("compensation", WORK, moveStock);
+}
+
+function ordersOf(jobs: readonly Job<OrdersJob>[]): string[] {
+  return jobs.flatMap((job) => job.data.orderIds);
+}
+
+async function close(outbox: Outbox, gateway: PaymentGateway, pool: pg.Pool, redis: Redis): Promise<void> {
+  await Promise.allSettled([outbox.close(), gateway.close(), pool.end()]);
+  redis.disconnect();
+}

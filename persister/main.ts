@@ -1,0 +1,37 @@
+// The persister's process.
+import { CHANNELS } from "../engine/keys.ts";
+import { openPool } from "../engine/ledger/database.ts";
+import { openOutbox } from "../engine/outbox/outbox.ts";
+import { blockingConnection, commandConnection, connect, subscriberConnection } from "../engine/redis/connection.ts";
+import { runService } from "../engine/service.ts";
+import { PERSISTER_TIMINGS, Persister } from "./persister.ts";
+
+await runService("persister", async (config, log) => {
+  const onError = (error: unknown) => log.warn({ err: error }, "connection trouble");
+  const pool = openPool(
+    config.databaseUrl,
+    { connectionsMax: 8, applicationName: "onrush-persister", statementTimeoutMs: 30_000 },
+    onError,
+  );
+  const outbox = await openOutbox(config.databaseUrl, onError);
+  const redis = commandConnection(config.redisUrl, 5_000);
+  const blocking = blockingConnection(config.redisUrl, PERSISTER_TIMINGS.blockMs);
+  const subscriber = subscriberConnection(config.redisUrl);
+  for (const connection of [redis, blocking, subscriber]) connection.on("error", onError);
+  await Promise.all([redis, blocking, subscriber].map(connect));
+
+  const persister = new Persister({ pool, outbox, redis, blocking, log });
+  await persister.start();
+  // A sale that was just opened is worked at once instead of at the next round.
+  subscriber.on("message", () => persister.refresh().catch(onError));
+  await subscriber.subscribe(CHANNELS.catalogue);
+
+  return {
+    async stop() {
+      await persister.stop();
+      subscriber.disconnect();
+      redis.disconnect();
+      await Promise.all([outbox.close(), pool.end()]);
+    },
+  };
+});

@@ -1,0 +1,291 @@
+// The arithmetic of applying a batch of movements, without a database: from the locked rows and the movements, in their
+// order, to the rows that have to be written. This is where Postgres' own guard stands: an order is let in while it fits
+// what is allocated; one that does not fit is cancelled as LEDGER_GUARD, whatever Redis said.
+import type { OrderIntent } from "../engine/ledger/intents.ts";
+import type { DeadLetter, LockedOrder, LockedStock, NewOrder, StockMovement } from "../engine/ledger/log.ts";
+import type { MovedHold, Movement, PlacedOrder, UnreadableLine } from "../engine/movement.ts";
+
+/** What the transaction has locked before it plans. */
+export interface LedgerState {
+  readonly stock: readonly LockedStock[];
+  readonly orders: readonly LockedOrder[];
+  readonly intents: readonly OrderIntent[];
+}
+
+/** What the transaction has to write. */
+export interface LedgerPlan {
+  readonly newOrders: readonly NewOrder[];
+  /** Orders whose hold was settled or released: those to move on, and those whose status says otherwise. */
+  readonly settled: readonly string[];
+  readonly released: readonly string[];
+  readonly stock: readonly LockedStock[];
+  readonly movements: readonly StockMovement[];
+  readonly applied: readonly { movementId: string; productId: string; quantity: number; epoch: number; seq: number }[];
+  readonly deadLetters: readonly DeadLetter[];
+  readonly paymentsDue: readonly string[];
+  readonly compensationsDue: readonly string[];
+  /** Highest reservation number in the batch; 0: none. */
+  readonly reservation: number;
+}
+
+/** Plans a batch of consecutive movements of one partition. Pure. */
+export function planBatch(movements: readonly Movement[], state: LedgerState): LedgerPlan {
+  const batch = new Batch(state);
+  for (const movement of movements) batch.apply(movement);
+  return batch.plan();
+}
+
+class Batch {
+  readonly #stock: Map<string, { productId: string; allocated: number; reserved: number; sold: number }>;
+  readonly #touched = new Set<string>();
+  readonly #orders: Map<string, LockedOrder>;
+  readonly #intents: Map<string, OrderIntent>;
+  readonly #newOrders: NewOrder[] = [];
+  readonly #settled: string[] = [];
+  readonly #released: string[] = [];
+  readonly #movements: StockMovement[] = [];
+  readonly #applied: { movementId: string; productId: string; quantity: number; epoch: number; seq: number }[] = [];
+  readonly #deadLetters: DeadLetter[] = [];
+  readonly #paymentsDue: string[] = [];
+  readonly #compensationsDue: string[] = [];
+  #reservation = 0;
+
+  constructor(state: LedgerState) {
+    this.#stock = new Map(state.stock.map((row) => [row.productId, { ...row }]));
+    this.#orders = new Map(state.orders.map((order) => [order.id, order]));
+    this.#intents = new Map(state.intents.map((intent) => [intent.orderId, intent]));
+  }
+
+  apply(movement: Movement): void {
+    for (const line of movement.unreadable) this.#bury(movement, line);
+    switch (movement.kind) {
+      case "place":
+        this.#place(movement);
+        break;
+      case "settle":
+      case "release":
+        this.#moveHolds(movement);
+        break;
+      case "restock":
+        this.#restock(movement);
+        break;
+      case "unreadable":
+        this.#bury(movement, { line: movement.payload, error: "the entry cannot be read" });
+        break;
+    }
+  }
+
+  plan(): LedgerPlan {
+    return {
+      newOrders: this.#newOrders,
+      settled: this.#settled,
+      released: this.#released,
+      stock: [...this.#touched].sort().map((sku) => this.#row(sku)),
+      movements: this.#movements,
+      applied: this.#applied,
+      deadLetters: this.#deadLetters,
+      paymentsDue: this.#paymentsDue,
+      compensationsDue: this.#compensationsDue,
+      reservation: this.#reservation,
+    };
+  }
+
+  #place(movement: Movement & { kind: "place" }): void {
+    const moved = new UnitsBySku();
+    for (const order of movement.orders) {
+      this.#reservation = Math.max(this.#reservation, order.reservation);
+      if (this.#orders.has(order.orderId)) {
+        this.#bury(movement, {
+          line: JSON.stringify(order),
+          orderId: order.orderId,
+          error: "an order of this id exists already",
+        });
+        continue;
+      }
+      const wanted = unitsOf(order);
+      const fits = [...wanted].every(([sku, units]) => this.#room(sku) >= units);
+      for (const [sku, units] of wanted) {
+        moved.add(sku, units, fits ? 0 : units);
+        if (fits) this.#change(sku, "reserved", units);
+      }
+      this.#admit(movement, order, fits);
+    }
+    this.#log(movement, moved);
+  }
+
+  #admit(movement: Movement & { kind: "place" }, order: PlacedOrder, fits: boolean): void {
+    const { orderId: id, reservation, payload } = order;
+    const intent = this.#intents.get(id);
+    const cancelled = fits && intent?.intent === "cancel";
+    const pay = fits && intent?.intent === "pay" && payload.payment.method === "later" ? intent : undefined;
+    const timeline: NewOrder["timeline"][number][] = [{ status: "PENDING", reason: null }];
+    if (fits) timeline.push({ status: "RESERVED", reason: null });
+    if (!fits) timeline.push({ status: "CANCELLING", reason: "LEDGER_GUARD" });
+    if (cancelled) timeline.push({ status: "CANCELLING", reason: intent.reason ?? "CUSTOMER" });
+    const last = timeline[timeline.length - 1] as NewOrder["timeline"][number];
+    const method = pay?.method ?? payload.payment.method;
+    this.#newOrders.push({
+      id,
+      epoch: movement.position.epoch,
+      seq: movement.position.seq,
+      holdReservation: reservation,
+      customerId: payload.customerId,
+      status: last.status,
+      reason: last.reason,
+      version: timeline.length,
+      stockState: fits ? "reserved" : "refused",
+      price: payload.price,
+      payable: payload.payable,
+      currency: payload.currency,
+      paymentMethod: method,
+      paymentToken: last.status === "RESERVED" ? (pay?.token ?? payload.payment.token ?? null) : null,
+      onDecline: payload.onDecline,
+      address: payload.address ?? null,
+      idempotencyScope: payload.idempotencyScope ?? null,
+      payloadHash: payload.payloadHash ?? null,
+      reservedUntilMs: movement.deadlineMs,
+      placedAtMs: movement.atMs,
+      lines: payload.lines,
+      timeline,
+    });
+    // A second line of the same id in this batch is a duplicate like one of an earlier batch.
+    this.#orders.set(id, { id, status: last.status, stockState: "reserved", holdReservation: reservation });
+    if (last.status === "CANCELLING") this.#compensationsDue.push(id);
+    else if (method !== "later") this.#paymentsDue.push(id);
+  }
+
+  #moveHolds(movement: Movement & { kind: "settle" | "release" }): void {
+    const moved = new UnitsBySku();
+    for (const hold of movement.holds) {
+      const order = this.#orders.get(hold.orderId);
+      if (!order || order.holdReservation !== hold.reservation || !isHeld(order)) {
+        this.#buryHold(movement, hold, order);
+        // Redis moved these units though: the log must show it, as units that the ledger did not take.
+        for (const { sku, units } of hold.units) moved.add(sku, units, units);
+        continue;
+      }
+      const inLedger = order.stockState === "reserved";
+      for (const { sku, units } of hold.units) {
+        moved.add(sku, units, inLedger ? 0 : units);
+        if (!inLedger) continue;
+        this.#change(sku, "reserved", -units);
+        if (movement.kind === "settle") this.#change(sku, "sold", units);
+      }
+      const stockState = movement.kind === "settle" ? "sold" : "released";
+      this.#orders.set(order.id, { ...order, stockState });
+      (movement.kind === "settle" ? this.#settled : this.#released).push(order.id);
+    }
+    this.#log(movement, moved);
+  }
+
+  #restock(movement: Movement & { kind: "restock" }): void {
+    const { movementId, sku, quantity, position } = movement;
+    // An increase is in `allocated` since before it reached Redis; a decrease takes effect here.
+    if (quantity < 0) this.#change(sku, "allocated", quantity);
+    this.#applied.push({ movementId, productId: sku, quantity, ...position });
+    const moved = new UnitsBySku();
+    moved.add(sku, quantity, 0);
+    this.#log(movement, moved);
+  }
+
+  #log(movement: Movement & { kind: StockMovement["kind"] }, moved: UnitsBySku): void {
+    for (const [productId, { quantity, refused }] of moved.entries()) {
+      this.#movements.push({
+        ...movement.position,
+        productId,
+        kind: movement.kind,
+        quantity,
+        refused,
+        atMs: movement.atMs,
+      });
+    }
+  }
+
+  #bury(movement: Movement, line: UnreadableLine): void {
+    this.#deadLetters.push({
+      ...movement.position,
+      orderId: line.orderId ?? null,
+      kind: movement.kind,
+      payload: line.line,
+      error: line.error,
+    });
+  }
+
+  #buryHold(movement: Movement, hold: MovedHold, order: LockedOrder | undefined): void {
+    const error = order
+      ? `the order's stock is ${order.stockState} under reservation ${order.holdReservation}`
+      : "the ledger has no such order";
+    this.#bury(movement, { line: JSON.stringify(hold), orderId: hold.orderId, error });
+  }
+
+  #room(sku: string): number {
+    const row = this.#row(sku);
+    return row.allocated - row.reserved - row.sold;
+  }
+
+  #change(sku: string, figure: "allocated" | "reserved" | "sold", by: number): void {
+    this.#row(sku)[figure] += by;
+    this.#touched.add(sku);
+  }
+
+  #row(sku: string) {
+    let row = this.#stock.get(sku);
+    if (!row) {
+      // No row means nothing was ever allocated: nothing fits.
+      row = { productId: sku, allocated: 0, reserved: 0, sold: 0 };
+      this.#stock.set(sku, row);
+    }
+    return row;
+  }
+}
+
+class UnitsBySku {
+  readonly #units = new Map<string, { quantity: number; refused: number }>();
+
+  add(sku: string, quantity: number, refused: number): void {
+    const sum = this.#units.get(sku) ?? { quantity: 0, refused: 0 };
+    this.#units.set(sku, { quantity: sum.quantity + quantity, refused: sum.refused + refused });
+  }
+
+  entries() {
+    return this.#units.entries();
+  }
+}
+
+function isHeld(order: LockedOrder): boolean {
+  return order.stockState === "reserved" || order.stockState === "refused";
+}
+
+function unitsOf(order: PlacedOrder): Map<string, number> {
+  const units = new Map<string, number>();
+  for (const line of order.payload.lines) {
+    units.set(line.productId, (units.get(line.productId) ?? 0) + line.quantity);
+  }
+  return units;
+}
+
+/** Every SKU that the movements touch, for locking. */
+export function skusOf(movements: readonly Movement[]): string[] {
+  const skus = new Set<string>();
+  for (const movement of movements) {
+    if (movement.kind === "place") {
+      for (const order of movement.orders) for (const line of order.payload.lines) skus.add(line.productId);
+    } else if (movement.kind === "settle" || movement.kind === "release") {
+      for (const hold of movement.holds) for (const { sku } of hold.units) skus.add(sku);
+    } else if (movement.kind === "restock") skus.add(movement.sku);
+  }
+  return [...skus].sort();
+}
+
+/** Every order that the movements name, for locking: new ones because they must not exist yet. */
+export function orderIdsOf(movements: readonly Movement[]): { placed: string[]; moved: string[] } {
+  const placed = new Set<string>();
+  const moved = new Set<string>();
+  for (const movement of movements) {
+    if (movement.kind === "place") for (const order of movement.orders) placed.add(order.orderId);
+    if (movement.kind === "settle" || movement.kind === "release") {
+      for (const hold of movement.holds) moved.add(hold.orderId);
+    }
+  }
+  return { placed: [...placed], moved: [...moved] };
+}
