@@ -1,0 +1,84 @@
+// The API as a Hono app. It can be called without sockets (`app.request(...)`); server.ts puts it on one.
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { OnrushError } from "../engine/errors.ts";
+import { authRoutes } from "./auth/routes.ts";
+import { createTokens } from "./auth/tokens.ts";
+import type { ApiDependencies } from "./dependencies.ts";
+import { SECURITY_HEADERS } from "./http/answer.ts";
+import { clientAddressReader } from "./http/client-address.ts";
+import { createCors } from "./http/cors.ts";
+import { answerFailure, type Edge } from "./http/endpoint.ts";
+import type { ApiEnv } from "./http/env.ts";
+import { problemResponse } from "./http/problem.ts";
+import { createRateLimits } from "./http/rate-limits.ts";
+import { documentationRoutes } from "./operations/documentation.ts";
+import { healthRoutes } from "./operations/health.ts";
+import { createMetrics } from "./operations/metrics.ts";
+import { orderChangeRoutes } from "./orders/change-routes.ts";
+import { placeOrderRoute } from "./orders/place.ts";
+import { orderReadRoutes } from "./orders/read-routes.ts";
+import { productRoutes } from "./products/routes.ts";
+import { saleAdminRoutes } from "./sales/admin-routes.ts";
+import { saleRoutes } from "./sales/routes.ts";
+import { StockView } from "./sales/stock-view.ts";
+import { exposeStatusCounters } from "./ws/counters.ts";
+import { ticketRoute } from "./ws/tickets.ts";
+
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
+
+/** Makes what all of the API's endpoints share. @throws ConfigError when a trusted proxy is no address */
+export function createEdge(deps: ApiDependencies): Edge {
+  return {
+    app: new OpenAPIHono<ApiEnv>(),
+    log: deps.log,
+    tokens: createTokens(deps.config.jwtSecret),
+    limits: createRateLimits(deps.config.rateLimit),
+    addressOf: clientAddressReader(deps.config.trustedProxies),
+    metrics: createMetrics(() => deps.engine.admission.waiting),
+    cors: createCors(deps.config.corsOrigins),
+  };
+}
+
+/** Makes the app of the edge's endpoints. */
+export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)): OpenAPIHono<ApiEnv> {
+  const { app } = edge;
+  const stock = new StockView(deps.engine, deps.pool);
+
+  placeOrderRoute(edge, deps);
+  orderReadRoutes(edge, deps);
+  orderChangeRoutes(edge, deps);
+  productRoutes(edge, deps);
+  saleRoutes(edge, deps, stock);
+  saleAdminRoutes(edge, deps, stock);
+  authRoutes(edge, deps);
+  ticketRoute(edge, deps);
+  healthRoutes(edge, deps);
+  documentationRoutes(edge);
+  if (deps.statusCounters) exposeStatusCounters(edge.metrics.registry, deps.statusCounters);
+
+  app.notFound((c) => edge.cors.apply(c, answerUnrouted(edge, c)));
+  // Routes answer their own failures; this is for what Hono itself throws.
+  app.onError((error, c) => answerFailure(error, deps.log, c.req.method, c.req.path));
+  return app;
+}
+
+/** A path that is nobody's, another method on one that is somebody's, or the question which methods there are. */
+function answerUnrouted(edge: Edge, c: Context<ApiEnv>): Response {
+  try {
+    edge.limits.request(edge.addressOf(c));
+  } catch (error) {
+    return answerFailure(error, edge.log, c.req.method, c.req.path);
+  }
+  const methods: string[] = METHODS.filter((method) => edge.app.router.match(method, c.req.path)[0].length > 0);
+  if (methods.length === 0) return problemResponse(new OnrushError("NOT_FOUND", "There is nothing at this path."));
+  if (methods[0] === "GET") methods.splice(1, 0, "HEAD");
+  methods.push("OPTIONS");
+  if (c.req.method === "OPTIONS") {
+    const headers = { ...SECURITY_HEADERS, allow: methods.join(", "), ...edge.cors.preflight(c, methods) };
+    return new Response(null, { status: 204, headers });
+  }
+  return problemResponse(
+    new OnrushError("METHOD_NOT_ALLOWED", `${c.req.method} is not allowed here.`, { allow: methods }),
+  );
+}

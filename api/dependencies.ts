@@ -1,0 +1,35 @@
+// What the API works with, handed in by main.ts or by a test. No module of the API reaches for anything else.
+import type { Redis } from "ioredis";
+import type pg from "pg";
+import type { RoleConfig } from "../engine/config.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Logger } from "../engine/log.ts";
+import type { Outbox } from "../engine/outbox/outbox.ts";
+import type { StatusCounters } from "./ws/counters.ts";
+
+export type ApiConfig = Pick<
+  RoleConfig,
+  | "corsOrigins"
+  | "guestOrders"
+  | "jwtSecret"
+  | "paymentGateway"
+  | "rateLimit"
+  | "receiptSecret"
+  | "reservationTtlMs"
+  | "trustedProxies"
+>;
+
+export interface ApiDependencies {
+  readonly config: ApiConfig;
+  readonly log: Logger;
+  /** Started. */
+  readonly engine: Engine;
+  readonly pool: pg.Pool;
+  /** A command connection, connected; may be the engine's own. */
+  readonly redis: Redis;
+  readonly outbox: Outbox;
+  /** What the status server counts, for `/metrics`. */
+  readonly statusCounters?: StatusCounters;
+  /** False once the process is asked to stop: `/readyz` tells the load balancer first. */
+  readonly isStopping?: () => boolean;
+}

@@ -1,0 +1,170 @@
+// Endpoints: each is declared once, and from that one declaration come its route, its validation and its documentation.
+// One handler a route and no middleware: Hono then calls it directly, and the order of things is readable here:
+// rate limit, caller, query, body, work; whatever is thrown on the way becomes a problem document.
+import { type OpenAPIHono, type RouteConfig, z } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { ERROR_STATUS, type ErrorCode, OnrushError } from "../../engine/errors.ts";
+import type { Logger } from "../../engine/log.ts";
+import { type Access, authorize, type CallerOf, identify } from "../auth/access.ts";
+import type { Tokens } from "../auth/tokens.ts";
+import type { RequestMetrics } from "../operations/metrics.ts";
+import { readJson } from "./body.ts";
+import type { ClientAddress } from "./client-address.ts";
+import type { Cors } from "./cors.ts";
+import type { ApiEnv } from "./env.ts";
+import { refusalOf } from "./failures.ts";
+import { parse } from "./fields.ts";
+import { nextRequestId, problemResponse } from "./problem.ts";
+import type { RateLimits } from "./rate-limits.ts";
+
+/** What all endpoints of an app share. */
+export interface Edge {
+  readonly app: OpenAPIHono<ApiEnv>;
+  readonly log: Logger;
+  readonly tokens: Tokens;
+  readonly limits: RateLimits;
+  readonly addressOf: ClientAddress;
+  readonly metrics: RequestMetrics;
+  readonly cors: Cors;
+}
+
+type Method = "get" | "post" | "put" | "patch" | "delete";
+
+export interface EndpointDocs {
+  readonly method: Method;
+  /** With parameters in braces: `/api/v1/orders/{id}`. */
+  readonly path: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly tag: string;
+  readonly access: Access;
+  /** Answers by status. */
+  readonly answers: Readonly<Record<number, { description: string; schema?: z.ZodType }>>;
+  /** Codes beyond those that any endpoint may answer. */
+  readonly refusals?: readonly ErrorCode[];
+  readonly headers?: z.ZodObject;
+}
+
+export interface EndpointSpec<A extends Access, Query extends z.ZodObject, Body extends z.ZodType>
+  extends EndpointDocs {
+  readonly access: A;
+  readonly query?: Query;
+  readonly body?: Body;
+}
+
+/** One call, checked. */
+export interface Call<A extends Access, Query, Body> {
+  readonly c: Context<ApiEnv>;
+  readonly caller: CallerOf<A>;
+  readonly query: Query;
+  readonly body: Body;
+}
+
+const problemSchema = z
+  .looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.enum(Object.keys(ERROR_STATUS) as [ErrorCode, ...ErrorCode[]]),
+    requestId: z.string(),
+    errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+  })
+  .openapi("Problem");
+
+/** Declares an endpoint. */
+export function endpoint<
+  A extends Access,
+  Query extends z.ZodObject = z.ZodObject<Record<string, never>>,
+  Body extends z.ZodType = z.ZodUndefined,
+>(
+  edge: Edge,
+  spec: EndpointSpec<A, Query, Body>,
+  work: (call: Call<A, z.output<Query>, z.output<Body>>) => Response | Promise<Response>,
+): void {
+  documentEndpoint(edge, spec, spec.query, spec.body);
+  route(edge, spec.method, spec.path, async (c) => {
+    edge.limits.request(edge.addressOf(c));
+    const caller = authorize(await identify(c, edge.tokens), spec.access);
+    const query = (spec.query ? parse(spec.query, c.req.query()) : {}) as z.output<Query>;
+    const body = (spec.body ? parse(spec.body, await readJson(c)) : undefined) as z.output<Body>;
+    return work({ c, caller, query, body });
+  });
+}
+
+/** Adds an endpoint to the OpenAPI document. */
+export function documentEndpoint(edge: Edge, docs: EndpointDocs, query?: z.ZodObject, body?: z.ZodType): void {
+  const names = [...docs.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name as string);
+  const config: RouteConfig = {
+    method: docs.method,
+    path: docs.path,
+    summary: docs.summary,
+    ...(docs.description && { description: docs.description }),
+    tags: [docs.tag],
+    security: docs.access === "public" ? [{}, { bearer: [] }] : [{ bearer: [] }],
+    request: {
+      ...(names.length > 0 && { params: z.object(Object.fromEntries(names.map((name) => [name, z.string()]))) }),
+      ...(query && { query }),
+      ...(docs.headers && { headers: docs.headers }),
+      ...(body && { body: { required: true, content: { "application/json": { schema: body } } } }),
+    },
+    responses: responsesOf(docs, body !== undefined || query !== undefined),
+  };
+  edge.app.openAPIRegistry.registerPath(config);
+}
+
+/** Routes requests to `work`, inside the frame that turns what is thrown into answers, and that counts and times. */
+export function route(
+  edge: Edge,
+  method: Method,
+  path: string,
+  work: (c: Context<ApiEnv>) => Response | Promise<Response>,
+): void {
+  const observe = edge.metrics.route(method.toUpperCase(), path);
+  edge.app.on([method.toUpperCase()], [path.replaceAll(/\{(\w+)\}/g, ":$1")], async (c) => {
+    const startedAt = performance.now();
+    let response: Response;
+    try {
+      response = await work(c);
+    } catch (error) {
+      response = answerFailure(error, edge.log, method, path);
+    }
+    observe(response.status, performance.now() - startedAt);
+    return edge.cors.apply(c, response);
+  });
+}
+
+/** Answers what was thrown. A defect is logged under the id that its answer shows. */
+export function answerFailure(error: unknown, log: Logger, method: string, path: string): Response {
+  const refusal = refusalOf(error);
+  if (refusal) {
+    if (refusal.cause === undefined || refusal.code === "UNAUTHENTICATED") return problemResponse(refusal);
+    const requestId = nextRequestId();
+    log.warn({ requestId, method, path, code: refusal.code, err: refusal.cause }, "a request could not be served");
+    return problemResponse(refusal, requestId);
+  }
+  const requestId = nextRequestId();
+  log.error({ requestId, method, path, err: error }, "a request failed on an error nobody expected");
+  return problemResponse(new OnrushError("INTERNAL", "The request failed; the id says where to look."), requestId);
+}
+
+function responsesOf(docs: EndpointDocs, validated: boolean): RouteConfig["responses"] {
+  const responses: RouteConfig["responses"] = {};
+  for (const [status, { description, schema }] of Object.entries(docs.answers)) {
+    responses[status] = { description, ...(schema && { content: { "application/json": { schema } } }) };
+  }
+  const codes = new Set<ErrorCode>(["RATE_LIMITED", "OVERLOADED", "UNAUTHENTICATED", ...(docs.refusals ?? [])]);
+  if (validated) codes.add("VALIDATION");
+  if (docs.access === "admin" || docs.access === "operator") codes.add("FORBIDDEN");
+  if (docs.method !== "get" && docs.method !== "delete" && validated) codes.add("PAYLOAD_TOO_LARGE");
+  const codesOf = new Map<number, ErrorCode[]>();
+  for (const code of [...codes].sort((a, b) => ERROR_STATUS[a] - ERROR_STATUS[b])) {
+    const status = ERROR_STATUS[code];
+    codesOf.set(status, [...(codesOf.get(status) ?? []), code]);
+    responses[status] = {
+      description: (codesOf.get(status) ?? []).join(", "),
+      content: { "application/problem+json": { schema: problemSchema } },
+    };
+  }
+  return responses;
+}

@@ -1,0 +1,86 @@
+// The API's process.
+import { Engine } from "../engine/engine.ts";
+import { CHANNELS } from "../engine/keys.ts";
+import { openPool } from "../engine/ledger/database.ts";
+import { openOutbox } from "../engine/outbox/outbox.ts";
+import { commandConnection, connect, subscriberConnection } from "../engine/redis/connection.ts";
+import { runService } from "../engine/service.ts";
+import { createApp, createEdge } from "./app.ts";
+import { ensureAdministrator } from "./auth/administrator.ts";
+import { soldOutLane } from "./orders/sold-out-lane.ts";
+import { ensureCatalogSale } from "./sales/catalog-sale.ts";
+import { startServer } from "./server.ts";
+import { StatusCounters } from "./ws/counters.ts";
+import { startStatusServer } from "./ws/status-server.ts";
+
+const REDIS_COMMAND_TIMEOUT_MS = 2_000;
+const POSTGRES_STATEMENT_TIMEOUT_MS = 5_000;
+const POSTGRES_CONNECTIONS_MAX = 10;
+
+await runService("api", async (config, log) => {
+  const onError = (what: string) => (error: unknown) => log.warn({ err: error }, what);
+  const pool = openPool(
+    config.databaseUrl,
+    {
+      connectionsMax: POSTGRES_CONNECTIONS_MAX,
+      applicationName: "onrush-api",
+      statementTimeoutMs: POSTGRES_STATEMENT_TIMEOUT_MS,
+    },
+    onError("an idle Postgres connection broke"),
+  );
+  const redis = commandConnection(config.redisUrl, REDIS_COMMAND_TIMEOUT_MS);
+  const subscriber = subscriberConnection(config.redisUrl);
+  redis.on("error", onError("the Redis connection broke"));
+  subscriber.on("error", onError("the Redis subscription broke"));
+  // Waiting for replicas blocks a connection: nothing but orders shall wait behind it.
+  const orders = config.ackMode === "replicated" ? commandConnection(config.redisUrl, REDIS_COMMAND_TIMEOUT_MS) : redis;
+  if (orders !== redis) orders.on("error", onError("the orders' Redis connection broke"));
+  await Promise.all([redis, orders, subscriber].map(connect));
+
+  const engine = new Engine({
+    redis: orders,
+    pool,
+    receiptSecret: config.receiptSecret,
+    ackMode: config.ackMode,
+    replication: { replicasRequired: config.replicasRequired, waitMs: config.replicationWaitMs },
+    postgresWaitMs: config.postgresWaitMs,
+    admission: { backlogMax: config.backlogMax },
+    onError: onError("the catalogue could not be reloaded, or commits could not be asked for"),
+    onNotice: ({ severity, message }) => log[severity](message),
+  });
+  await engine.start();
+  const outbox = await openOutbox(config.databaseUrl, onError("the outbox reported an error"));
+  subscriber.on("message", (channel: string, message: string) => {
+    if (channel === CHANNELS.orders) engine.commits.hear(message);
+    if (channel === CHANNELS.stock) engine.soldOut.forget(message);
+    if (channel === CHANNELS.catalogue) {
+      engine.catalogue.refresh().catch(onError("the catalogue could not be reloaded"));
+    }
+  });
+  await subscriber.subscribe(CHANNELS.catalogue, CHANNELS.stock, CHANNELS.orders);
+
+  let stopping = false;
+  const statusCounters = new StatusCounters();
+  const deps = { config, log, engine, pool, redis, outbox, isStopping: () => stopping, statusCounters };
+  await ensureCatalogSale(deps);
+  if (config.adminPassword) await ensureAdministrator(pool, config.adminEmail, config.adminPassword);
+  const edge = createEdge(deps);
+  const server = await startServer(createApp(deps, edge), config, soldOutLane(edge, deps));
+  const status = await startStatusServer(server.server, { ...deps, subscriber, counters: statusCounters });
+
+  return {
+    ready: { url: server.url },
+    async stop() {
+      stopping = true;
+      // Whoever waits for a commit is answered with what is known, so that the server need not wait for them.
+      engine.commits.stop();
+      await Promise.all([status.stop(), server.stop()]);
+      engine.stop();
+      subscriber.disconnect();
+      redis.disconnect();
+      orders.disconnect();
+      await outbox.close();
+      await pool.end();
+    },
+  };
+});

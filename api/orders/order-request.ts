@@ -1,0 +1,114 @@
+// The body of POST /orders, and what of it is judged before its shape.
+import { z } from "@hono/zod-openapi";
+import { OnrushError } from "../../engine/errors.ts";
+import { QUANTITY_MAX } from "../../engine/money.ts";
+import { PAYMENT_METHODS } from "../../engine/order.ts";
+import { ORDER_STATUSES } from "../../engine/order-state.ts";
+import { amount, invalid, text } from "../http/fields.ts";
+import { orderItemSchema } from "./representation.ts";
+
+export const ITEMS_MAX = 100;
+const IDEMPOTENCY_KEY = /^[\x20-\x7e]{1,255}$/;
+
+export const paymentToken = z.string().regex(/^[\x20-\x7e]{1,255}$/, "must be 1 to 255 printable ASCII characters");
+
+/** Members that are not named here are ignored. */
+export const orderRequest = z
+  .object({
+    saleId: z.string().min(1).max(36).optional().openapi({ description: "Without it, the sale `catalog`" }),
+    customerId: z
+      .string()
+      .optional()
+      .openapi({ description: "A guest's own UUID; with a token, the token's own. A guest without one is given one" }),
+    items: z
+      .array(
+        z.object({
+          productId: z.string().min(1).max(64),
+          quantity: z.int().min(1).max(QUANTITY_MAX),
+          price: amount.optional().openapi({ description: "Of one unit; only compared" }),
+        }),
+      )
+      .min(1)
+      .max(ITEMS_MAX)
+      .openapi({ description: "Lines of one product count together" }),
+    price: amount.optional().openapi({ description: "The total; only compared" }),
+    address: z.object({ street: text(1, 200), postalCode: text(1, 20), city: text(1, 100) }).optional(),
+    payment: z.object({ method: z.enum(PAYMENT_METHODS), token: paymentToken.optional() }).optional(),
+  })
+  .openapi("OrderRequest");
+
+export const orderHeaders = z.object({
+  "idempotency-key": z
+    .string()
+    .regex(IDEMPOTENCY_KEY)
+    .optional()
+    .openapi({
+      description:
+        "1 to 255 printable ASCII characters. The same key and body give the same order (200), another body 422. Scoped to " +
+        "the buyer; for a guest without customerId, to the client's address",
+    }),
+  prefer: z
+    .string()
+    .optional()
+    .openapi({
+      description:
+        "`wait=N`: waits up to N seconds (1 to 30) for the order's commit in Postgres, and says so in Preference-Applied. " +
+        "201 when it came, 202 otherwise. Malformed ones are ignored",
+    }),
+});
+
+export const placedOrderSchema = z
+  .object({
+    orderTrackingId: z.string(),
+    status: z.enum(ORDER_STATUSES),
+    saleId: z.string(),
+    customerId: z.string(),
+    items: z.array(orderItemSchema),
+    price: z.int().openapi({ description: "Total before discounts, in the currency's minor unit" }),
+    payable: z.int(),
+    currency: z.string(),
+    reservedUntil: z.string(),
+    acknowledged: z.enum(["fast", "fsync", "replicated", "postgres"]).openapi({
+      description: "The durability that was reached; less than ACK_MODE when replicas or Postgres are late",
+    }),
+    receipt: z.string().openapi({ description: "Signed proof that the order was accepted" }),
+  })
+  .openapi("PlacedOrder");
+
+/** Reads the key. @throws OnrushError with `VALIDATION` when there is one that is none */
+export function readIdempotencyKey(headers: Headers): string | undefined {
+  const key = headers.get("idempotency-key");
+  if (key === null) return undefined;
+  if (!IDEMPOTENCY_KEY.test(key)) throw invalid("Idempotency-Key", "must be 1 to 255 printable ASCII characters");
+  return key;
+}
+
+/** The members of a body that is an object; the schema refuses every other. */
+export function membersOf(body: unknown): Readonly<Record<string, unknown>> {
+  return typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
+}
+
+/**
+ * Refuses what this shop cannot take yet, rather than to drop it in silence: it is money. What only members have needs a
+ * member's token, before anything is said of the rest.
+ */
+export function checkMeans(members: Readonly<Record<string, unknown>>, isSignedIn: boolean): void {
+  const paysByWallet = membersOf(members["payment"])["method"] === "wallet";
+  const discount = ["couponCode", "points"].find((name) => members[name] !== undefined);
+  if (!paysByWallet && discount === undefined) return;
+  if (!isSignedIn) throw new OnrushError("UNAUTHENTICATED", "Wallet, coupons and points need a member's token.");
+  if (paysByWallet) throw invalid("payment.method", "wallets cannot be paid by here yet");
+  throw invalid(discount ?? "", "is not taken here yet");
+}
+
+/** Checks how it is to be paid: the gateway's token may be missing only where there is a default. */
+export function checkPayment<P extends { method: string; token?: string | undefined }>(
+  payment: P | undefined,
+  gateway: "simulated" | "http" | "stripe",
+): P | undefined {
+  const byCard = payment === undefined || payment.method === "card";
+  if (byCard && payment?.token === undefined && gateway !== "simulated") {
+    throw invalid("payment.token", "a card payment needs the gateway's token");
+  }
+  return payment;
+}

@@ -1,0 +1,55 @@
+// Reading orders.
+import { z } from "@hono/zod-openapi";
+import { listOrdersOf } from "../../engine/ledger/orders.ts";
+import { parseOrderId } from "../../engine/order-id.ts";
+import type { ApiDependencies } from "../dependencies.ts";
+import { jsonAnswer } from "../http/answer.ts";
+import { decodeCursor, encodeCursor } from "../http/cursor.ts";
+import { type Edge, endpoint } from "../http/endpoint.ts";
+import { page } from "../http/fields.ts";
+import { findOrderFor } from "./lookup.ts";
+import { orderSchema, representOrder } from "./representation.ts";
+
+export const ORDERS_TAG = "Orders";
+const orderPage = z.object({ items: z.array(orderSchema), nextCursor: z.string().optional() }).openapi("OrderPage");
+const position = z.string().refine((id) => parseOrderId(id) !== undefined);
+
+export function orderReadRoutes(edge: Edge, deps: ApiDependencies): void {
+  endpoint(
+    edge,
+    {
+      method: "get",
+      path: "/api/v1/orders/{id}",
+      summary: "Read an order",
+      description: "A guest's order is shown to whoever knows its id, a member's to the member and to operators.",
+      tag: ORDERS_TAG,
+      access: "public",
+      answers: { 200: { description: "The order", schema: orderSchema } },
+      refusals: ["NOT_FOUND"],
+    },
+    async ({ c, caller }) => jsonAnswer((await findOrderFor(deps, c.req.param("id") ?? "", caller)).view),
+  );
+
+  endpoint(
+    edge,
+    {
+      method: "get",
+      path: "/api/v1/orders",
+      summary: "List one's own orders",
+      description: "Newest first. An order appears here once it is in Postgres, moments after it was accepted.",
+      tag: ORDERS_TAG,
+      access: "member",
+      query: page,
+      answers: { 200: { description: "A page", schema: orderPage } },
+    },
+    async ({ caller, query: { limit, cursor } }) => {
+      const before = cursor === undefined ? undefined : decodeCursor(cursor, position);
+      const orders = await listOrdersOf(deps.pool, caller.customerId, limit + 1, before);
+      const last = orders.length > limit ? orders[limit - 1] : undefined;
+      return jsonAnswer({
+        items: orders.slice(0, limit).map(representOrder),
+        ...(last && { nextCursor: encodeCursor(last.id) }),
+      });
+    },
+  );
+}

@@ -1,0 +1,184 @@
+// Products: what there is to sell. Reading is public, writing is for administrators.
+import { randomUUID } from "node:crypto";
+import { z } from "@hono/zod-openapi";
+import {
+  createProduct,
+  deleteProduct,
+  findProduct,
+  listProducts,
+  type Product,
+  replaceProduct,
+} from "../../engine/catalogue/products.ts";
+import { OnrushError } from "../../engine/errors.ts";
+import type { ApiDependencies } from "../dependencies.ts";
+import { emptyAnswer, jsonAnswer } from "../http/answer.ts";
+import { decodeCursor, encodeCursor } from "../http/cursor.ts";
+import { type Edge, endpoint } from "../http/endpoint.ts";
+import { amount, currency, page, text, UUID, uuid } from "../http/fields.ts";
+import { DEFAULT_CURRENCY } from "../sales/catalog-sale.ts";
+import { announceCatalogue } from "../sales/propagation.ts";
+
+const TAG = "Products";
+const product = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    description: z.string(),
+    price: z.int().openapi({ description: "In the currency's minor unit" }),
+    currency: z.string(),
+    imageUrl: z.string().nullable(),
+    version: z.int(),
+    createdAt: z.string(),
+    updatedAt: z.string(),
+  })
+  .openapi("Product");
+const productPage = z.object({ items: z.array(product), nextCursor: z.string().optional() }).openapi("ProductPage");
+const imageUrl = z
+  .url({ protocol: /^https?$/, error: "must be an http or https URL" })
+  .max(2_000)
+  .refine((value) => !value.includes("\0"));
+const productInput = z
+  .object({
+    name: text(1, 200),
+    description: text(0, 10_000).default(""),
+    price: amount,
+    currency: currency.default(DEFAULT_CURRENCY),
+    imageUrl: imageUrl.nullish(),
+  })
+  .openapi("ProductInput");
+const newProduct = productInput.extend({ id: uuid.optional() }).openapi("NewProduct");
+const listQuery = page.extend({ query: text(0, 200).optional() });
+const position = z.tuple([z.int().min(0).max(8.64e15), z.string().regex(UUID)]);
+
+export function productRoutes(edge: Edge, deps: ApiDependencies): void {
+  readRoutes(edge, deps);
+  writeRoutes(edge, deps);
+}
+
+function readRoutes(edge: Edge, { pool }: ApiDependencies): void {
+  endpoint(
+    edge,
+    {
+      method: "get",
+      path: "/api/v1/products",
+      summary: "List products",
+      description: "In the order they were made; `query` looks for a part of the name.",
+      tag: TAG,
+      access: "public",
+      query: listQuery,
+      answers: { 200: { description: "A page", schema: productPage } },
+    },
+    async ({ query }) => {
+      const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor, position);
+      const items = await listProducts(pool, {
+        limit: query.limit + 1,
+        ...(query.query && { query: query.query }),
+        ...(cursor && { after: { createdAt: new Date(cursor[0]), id: cursor[1] } }),
+      });
+      const last = items.length > query.limit ? items[query.limit - 1] : undefined;
+      return jsonAnswer({
+        items: items.slice(0, query.limit),
+        ...(last && { nextCursor: encodeCursor([last.createdAt.getTime(), last.id]) }),
+      });
+    },
+  );
+
+  endpoint(
+    edge,
+    {
+      method: "get",
+      path: "/api/v1/products/{id}",
+      summary: "Read a product",
+      tag: TAG,
+      access: "public",
+      answers: { 200: { description: "The product", schema: product } },
+      refusals: ["NOT_FOUND"],
+    },
+    async ({ c }) => {
+      const id = c.req.param("id") ?? "";
+      return jsonAnswer(found(UUID.test(id) ? await findProduct(pool, id) : undefined));
+    },
+  );
+}
+
+function writeRoutes(edge: Edge, deps: ApiDependencies): void {
+  const { pool, engine } = deps;
+
+  endpoint(
+    edge,
+    {
+      method: "post",
+      path: "/api/v1/products",
+      summary: "Create a product",
+      tag: TAG,
+      access: "admin",
+      body: newProduct,
+      answers: { 201: { description: "The product", schema: product } },
+      refusals: ["INVALID_STATE"],
+    },
+    async ({ body }) => {
+      const { id = randomUUID(), ...input } = body;
+      const created = await createProduct(pool, id, input);
+      if (!created) throw new OnrushError("INVALID_STATE", "There is, or was, a product with this id.", { id });
+      await announceCatalogue(deps);
+      return jsonAnswer(created, 201, { location: `/api/v1/products/${created.id}` });
+    },
+  );
+
+  endpoint(
+    edge,
+    {
+      method: "put",
+      path: "/api/v1/products/{id}",
+      summary: "Replace a product",
+      description: "Sales that set no price of their own sell at the new one from now on; orders keep theirs.",
+      tag: TAG,
+      access: "admin",
+      body: productInput,
+      answers: { 200: { description: "The product", schema: product } },
+      refusals: ["NOT_FOUND", "INVALID_STATE"],
+    },
+    async ({ c, body }) => {
+      const id = productId(c.req.param("id"));
+      for (const sale of engine.catalogue.sales()) {
+        if (sale.itemOf.has(id) && sale.currency !== body.currency) {
+          throw new OnrushError("INVALID_STATE", "A sale offers this product in another currency.", {
+            saleId: sale.id,
+            currency: sale.currency,
+          });
+        }
+      }
+      const replaced = found(await replaceProduct(pool, id, body));
+      await announceCatalogue(deps);
+      return jsonAnswer(replaced);
+    },
+  );
+
+  endpoint(
+    edge,
+    {
+      method: "delete",
+      path: "/api/v1/products/{id}",
+      summary: "Delete a product",
+      description: "Sales stop offering it. Orders that have it stay as they are.",
+      tag: TAG,
+      access: "admin",
+      answers: { 204: { description: "Deleted" } },
+      refusals: ["NOT_FOUND"],
+    },
+    async ({ c }) => {
+      if (!(await deleteProduct(pool, productId(c.req.param("id"))))) found(undefined);
+      await announceCatalogue(deps);
+      return emptyAnswer();
+    },
+  );
+}
+
+function productId(id = ""): string {
+  return UUID.test(id) ? id.toLowerCase() : found<never>(undefined);
+}
+
+function found<T = Product>(row: T | undefined): T {
+  if (row === undefined) throw new OnrushError("NOT_FOUND", "There is no such product.");
+  return row;
+}
