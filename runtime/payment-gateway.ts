@@ -1,0 +1,53 @@
+// The simulated payment provider as a process of an instance: started before the worker that asks it, stopped after it. To
+// the instance it is somebody else's service, which is told nothing of the shop but where its own books are.
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import type { Config } from "../engine/config.ts";
+import { type ProcessSpec, untilChildSaysReady } from "./supervisor.ts";
+
+/** Where the worker finds its provider. */
+export type PaymentGatewayAccess = { url: string; key: string };
+
+export const PAYMENT_GATEWAY = "gateway";
+
+const HOST = "127.0.0.1";
+const KEY_BYTES = 32;
+const READY_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 12_000;
+/** What any Node process may need of its surroundings. */
+const PASSED_ON = ["PATH", "HOME", "TMPDIR", "TZ", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "LOG_LEVEL"];
+
+/** The access of a provider that this instance is to run; undefined when it runs none. */
+export function ownPaymentGateway(config: Config, port: number): PaymentGatewayAccess | undefined {
+  const runs = config.roles.includes("worker") && config.paymentGateway === "simulated" && !config.paymentGatewayUrl;
+  if (!runs) return undefined;
+  const key = config.paymentGatewayKey ?? randomBytes(KEY_BYTES).toString("base64url");
+  return { url: `http://${HOST}:${port}`, key };
+}
+
+export function paymentGatewayProcess(
+  entry: string,
+  access: PaymentGatewayAccess,
+  databaseUrl: string,
+  env: Readonly<Record<string, string | undefined>>,
+): ProcessSpec {
+  const environment = {
+    ...Object.fromEntries(PASSED_ON.map((name) => [name, env[name]])),
+    DATABASE_URL: databaseUrl,
+    HOST,
+    PORT: new URL(access.url).port,
+    PAYMENT_GATEWAY_KEY: access.key,
+  };
+  return {
+    name: PAYMENT_GATEWAY,
+    spawn: () =>
+      spawn(process.execPath, [entry], {
+        env: environment,
+        detached: true,
+        stdio: ["ignore", "inherit", "inherit", "ipc"],
+      }),
+    ready: (child) => untilChildSaysReady(child, "The payment gateway", READY_TIMEOUT_MS, () => undefined),
+    stopSignal: "SIGTERM",
+    stopTimeoutMs: STOP_TIMEOUT_MS,
+  };
+}
