@@ -1,0 +1,78 @@
+// `npm run bench -- ...`: what may be asked for.
+import { Command, InvalidArgumentError } from "commander";
+import type { Options } from "./context.ts";
+import { SCENARIOS, type Scenario } from "./figures.ts";
+
+const EXAMPLES = `
+Scenarios:
+${Object.entries(SCENARIOS)
+  .map(([name, what]) => `  ${name.padEnd(15)} ${what}`)
+  .join("\n")}
+
+Examples:
+  npm run bench                                   everything; about fifteen minutes
+  npm run bench -- --quick                        everything, shorter; under five minutes
+  npm run bench -- --quick --json > figures.json  one JSON object on stdout, progress on stderr
+  npm run bench -- --only noop,accept --repeat 5  one ratio, five times
+
+A ratio needs both of its scenarios. Results are kept in bench/results/. Exit code 1: something was oversold, lost or
+duplicated, or a scenario failed; no figures are printed then.`;
+
+const QUICK = { seconds: 2, burstSeconds: 10, shortRounds: 5, longRounds: 2, persistOrders: 50_000 };
+const FULL = { seconds: 8, burstSeconds: 30, shortRounds: 7, longRounds: 3, persistOrders: 200_000 };
+/** With `--seconds`: orders that the persister gets for each. */
+const PERSIST_ORDERS_PER_SECOND = 10_000;
+const CONNECTIONS = 128;
+
+/** @throws CommanderError when the arguments cannot be understood; usage errors exit with 2 */
+export function parseCommand(argv: readonly string[]): Options {
+  const command = new Command("npm run bench --")
+    .description("Measures Onrush and its peers on this machine, in turn, and counts afterwards what was sold.")
+    .option("--quick", "shorter and fewer rounds", false)
+    .option("--json", "print one JSON object on stdout instead of the table", false)
+    .option("--only <scenarios>", "comma-separated; default all", scenarios)
+    .option("--seconds <n>", "seconds of one measurement", wholeNumber(1, 600))
+    .option("--repeat <n>", "rounds", wholeNumber(1, 50))
+    .option("--connections <n>", `connections of the load generator (default ${CONNECTIONS})`, wholeNumber(1, 4_096))
+    .addHelpText("after", EXAMPLES)
+    .exitOverride();
+  const given = command.parse(argv, { from: "user" }).opts<{
+    quick: boolean;
+    json: boolean;
+    only?: ReadonlySet<Scenario>;
+    seconds?: number;
+    repeat?: number;
+    connections?: number;
+  }>();
+  const shape = given.quick ? QUICK : FULL;
+  return {
+    quick: given.quick,
+    json: given.json,
+    only: given.only ?? new Set(Object.keys(SCENARIOS) as Scenario[]),
+    seconds: given.seconds ?? shape.seconds,
+    burstSeconds: given.seconds ?? shape.burstSeconds,
+    shortRounds: given.repeat ?? shape.shortRounds,
+    longRounds: given.repeat ?? shape.longRounds,
+    persistOrders: given.seconds === undefined ? shape.persistOrders : given.seconds * PERSIST_ORDERS_PER_SECOND,
+    connections: given.connections ?? CONNECTIONS,
+  };
+}
+
+function scenarios(text: string): ReadonlySet<Scenario> {
+  const names = text.split(",").map((name) => name.trim());
+  const unknown = names.filter((name) => !Object.hasOwn(SCENARIOS, name));
+  if (unknown.length > 0) {
+    throw new InvalidArgumentError(`No scenario is called ${unknown.join(" or ")}; see --help.`);
+  }
+  return new Set(names as Scenario[]);
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < min || value > max) {
+      throw new InvalidArgumentError(`It is a whole number from ${min} to ${max}.`);
+    }
+    return value;
+  };
+}

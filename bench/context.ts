@@ -1,0 +1,78 @@
+// What all groups of scenarios share: the options, the measurements, the faults found, and how progress is told.
+import { addFaults, type Faults } from "./books.ts";
+import { type Figure, Measurements, type Scenario } from "./figures.ts";
+import { type Burst, type BurstShape, runBurst, type Target } from "./load/burst.ts";
+
+export interface Options {
+  readonly quick: boolean;
+  readonly json: boolean;
+  readonly only: ReadonlySet<Scenario>;
+  /** Seconds of one measurement, and of one burst with everything running. */
+  readonly seconds: number;
+  readonly burstSeconds: number;
+  /** Rounds of short measurements, and of those that drain what they made. */
+  readonly shortRounds: number;
+  readonly longRounds: number;
+  /** Orders in the log that the persister gets a round. */
+  readonly persistOrders: number;
+  readonly connections: number;
+}
+
+/** What bursts cost in processor time, and how busy the generator was. */
+export interface Cost {
+  readonly scenario: string;
+  readonly serverCpuUs: number | null;
+  readonly generatorCpuUs: number;
+  readonly generatorBusy: number;
+}
+
+export class Context {
+  readonly options: Options;
+  readonly measurements = new Measurements();
+  readonly costs: Cost[] = [];
+  faults: Faults = { oversold: 0, lost: 0, duplicated: 0 };
+  postgresVersion: string | undefined;
+
+  constructor(options: Options) {
+    this.options = options;
+  }
+
+  wants(...scenarios: Scenario[]): boolean {
+    return scenarios.some((scenario) => this.options.only.has(scenario));
+  }
+
+  say(line: string): void {
+    process.stderr.write(`${line}\n`);
+  }
+
+  record(round: string, figure: Figure, value: number): void {
+    this.measurements.add(round, figure, value);
+    this.say(`  ${round}  ${figure.padEnd(22)} ${value >= 100 ? Math.round(value) : value.toFixed(2)}`);
+  }
+
+  /** Runs one burst and remembers its cost. */
+  async burst(target: Target, shape?: Partial<BurstShape>): Promise<Burst> {
+    const { seconds, connections } = this.options;
+    const burst = await runBurst(target, { seconds, connections, ...shape });
+    const { serverCpuUs, generatorCpuUs, generatorBusy } = burst;
+    this.costs.push({ scenario: target.name, serverCpuUs, generatorCpuUs, generatorBusy });
+    return burst;
+  }
+
+  /** The same, its rate being a figure. */
+  async measure(round: string, figure: Figure, target: Target, shape?: Partial<BurstShape>): Promise<Burst> {
+    const burst = await this.burst(target, shape);
+    this.record(round, figure, burst.perSecond);
+    return burst;
+  }
+
+  /** Adds what an audit found; says so when it is anything. */
+  audit(what: string, found: Faults): void {
+    this.faults = addFaults(this.faults, found);
+    if (hasFaults(found)) this.say(`  ${what}: ${JSON.stringify(found)}`);
+  }
+}
+
+export function hasFaults({ oversold, lost, duplicated }: Faults): boolean {
+  return oversold + lost + duplicated > 0;
+}

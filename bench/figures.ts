@@ -1,0 +1,104 @@
+// The figures that a run produces, and the speed budget that their ratios are held against.
+import { type Spread, spreadOf } from "./statistics.ts";
+
+/** What can be asked for by `--only`, and what each one is. */
+export const SCENARIOS = {
+  noop: "a no-op JSON POST on the same stack",
+  accept: "accepted orders over HTTP, admission alone",
+  soldout: "answers of a sold-out sale, without a key",
+  soldout_keyed: "answers of a sold-out sale, with a key",
+  accept_p99: "time to the 202 at half the measured rate",
+  engine_direct: "the engine as a library, batched",
+  engine_single: "the same, one order a script call",
+  persist: "the log into Postgres, payment work enqueued",
+  persist_raw: "bulk inserts of the same rows",
+  pg_row: "a Postgres transaction an order, one hot row",
+  accept_all: "accepted in a burst, everything running",
+} as const;
+export type Scenario = keyof typeof SCENARIOS;
+
+/** Keys of the JSON; those without a scenario here yet are left out. */
+export const FIGURES = {
+  noop_rps: { label: "no-op POST", unit: "req/s" },
+  accept_rps: { label: "accepted, admission alone", unit: "orders/s" },
+  accept_p99_ms: { label: "  p99 at half that rate", unit: "ms" },
+  soldout_rps: { label: "sold out, unkeyed", unit: "req/s" },
+  soldout_keyed_rps: { label: "sold out, keyed", unit: "req/s" },
+  engine_direct_ops: { label: "engine, batched", unit: "orders/s" },
+  engine_single_ops: { label: "engine, one order a call", unit: "orders/s" },
+  persist_ops: { label: "persisted, payment enqueued", unit: "orders/s" },
+  persist_raw_ops: { label: "bulk inserts of the same rows", unit: "orders/s" },
+  pg_row_rps: { label: "Postgres hot row", unit: "orders/s" },
+  accept_all_rps: { label: "accepted, everything running", unit: "orders/s" },
+  accept_all_drained_rps: { label: "  until all are at an end", unit: "orders/s" },
+  confirmed_ops: { label: "  CONFIRMED while draining", unit: "orders/s" },
+} as const;
+export type Figure = keyof typeof FIGURES;
+
+export interface RatioDefinition {
+  readonly label: string;
+  readonly of: Figure;
+  readonly to: Figure;
+  readonly floor: number;
+  readonly target: number;
+}
+
+export const RATIOS = {
+  accept_to_noop: { label: "accepted / no-op", of: "accept_rps", to: "noop_rps", floor: 0.45, target: 0.6 },
+  accept_all_to_noop: { label: "everything / no-op", of: "accept_all_rps", to: "noop_rps", floor: 0.15, target: 0.25 },
+  accept_all_to_pg_row: { label: "everything / hot row", of: "accept_all_rps", to: "pg_row_rps", floor: 7, target: 12 },
+  soldout_to_noop: { label: "sold out / no-op", of: "soldout_rps", to: "noop_rps", floor: 0.85, target: 0.95 },
+  soldout_keyed_to_noop: {
+    label: "sold out, keyed / no-op",
+    of: "soldout_keyed_rps",
+    to: "noop_rps",
+    floor: 0.5,
+    target: 0.7,
+  },
+  engine_direct_to_single: {
+    label: "batched / one a call",
+    of: "engine_direct_ops",
+    to: "engine_single_ops",
+    floor: 2,
+    target: 3,
+  },
+  persist_to_raw: { label: "persisted / bulk", of: "persist_ops", to: "persist_raw_ops", floor: 0.6, target: 0.8 },
+} as const satisfies Record<string, RatioDefinition>;
+export type RatioName = keyof typeof RATIOS;
+
+/** The budget's absolute line. */
+export const CONFIRMED_BUDGET = { floor: 3_000, target: 5_000 } as const;
+
+interface Sample {
+  readonly round: string;
+  readonly figure: Figure;
+  readonly value: number;
+}
+
+/** Measurements by round. A ratio is taken within a round, between neighbours in time. */
+export class Measurements {
+  readonly #samples: Sample[] = [];
+
+  add(round: string, figure: Figure, value: number): void {
+    this.#samples.push({ round, figure, value });
+  }
+
+  figure(figure: Figure): Spread | undefined {
+    return spreadOf(this.#samples.filter((sample) => sample.figure === figure).map(({ value }) => value));
+  }
+
+  ratio({ of, to }: RatioDefinition): Spread | undefined {
+    const ratios: number[] = [];
+    for (const round of new Set(this.#samples.map((sample) => sample.round))) {
+      const dividend = this.#inRound(round, of);
+      const divisor = this.#inRound(round, to);
+      if (dividend !== undefined && divisor !== undefined) ratios.push(dividend / divisor);
+    }
+    return spreadOf(ratios);
+  }
+
+  #inRound(round: string, figure: Figure): number | undefined {
+    const values = this.#samples.filter((sample) => sample.round === round && sample.figure === figure);
+    return spreadOf(values.map(({ value }) => value))?.median;
+  }
+}

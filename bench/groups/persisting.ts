@@ -1,0 +1,51 @@
+// The persister at work on a log that is there already, and bulk inserts of the same rows, by turns. What the admission
+// scenarios left in the log goes first: it is counted, and it warms the tables.
+import { Books } from "../books.ts";
+import { runChild } from "../children.ts";
+import type { Context } from "../context.ts";
+import { untilApplied } from "../draining.ts";
+import { type Instance, startInstance } from "../instance.ts";
+import type { RawOrder, RawReport } from "../peers/raw-inserts.ts";
+import type { Sale, Shop } from "../shop.ts";
+import { fill } from "./library.ts";
+
+/** Drains what was accepted before, and counts it in the ledger. */
+export async function drainAccepted(context: Context, instance: Instance, sale: Sale): Promise<void> {
+  const books = new Books(instance);
+  const persister = await startInstance({ roles: "persister", servers: instance });
+  try {
+    const { orders, perSecond } = await untilApplied(books, [sale]);
+    context.say(`  drained ${orders} orders of the admission scenarios at ${Math.round(perSecond)} orders/s`);
+    context.audit("accept, in the ledger", await books.auditLedger(sale, { answered: 0, sent: 0 }));
+  } finally {
+    await Promise.all([persister.stop(), books.close()]);
+  }
+}
+
+export async function measurePersisting(context: Context, instance: Instance, shop: Shop): Promise<void> {
+  const ordersPerRound = context.options.persistOrders;
+  const books = new Books(instance);
+  try {
+    for (let round = 1; round <= context.options.longRounds; round += 1) {
+      const sale = await shop.openSale(`bench persist ${round}`);
+      const tally = await fill(instance, sale, ordersPerRound);
+      const persister = await startInstance({ roles: "persister", servers: instance });
+      try {
+        const { perSecond } = await untilApplied(books, [sale]);
+        context.record(`persisting ${round}`, "persist_ops", perSecond);
+      } finally {
+        await persister.stop();
+      }
+      context.audit("persist", await books.auditLedger(sale, tally));
+      if (!context.wants("persist_raw")) continue;
+      const { orders, seconds } = await runChild<RawReport>("peers/raw-inserts.ts", {
+        databaseUrl: instance.databaseUrl,
+        saleId: sale.saleId,
+        ordersMax: ordersPerRound,
+      } satisfies RawOrder);
+      context.record(`persisting ${round}`, "persist_raw_ops", orders / seconds);
+    }
+  } finally {
+    await books.close();
+  }
+}

@@ -1,0 +1,48 @@
+// What the figures were taken on, and what processes cost.
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { availableParallelism, cpus, loadavg, totalmem } from "node:os";
+
+/** Linux' USER_HZ, in which /proc counts processor time. */
+const TICKS_PER_SECOND = 100;
+
+export interface Machine {
+  readonly cores: number;
+  readonly cpu: string;
+  readonly memoryGb: number;
+  readonly platform: string;
+  /** Load of the machine before the run: above 1 on few cores, others were measured too. */
+  readonly loadBefore: number;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+export function describeMachine(postgres?: string): Machine {
+  return {
+    cores: availableParallelism(),
+    cpu: cpus()[0]?.model ?? "unknown",
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    platform: `${process.platform}-${process.arch}`,
+    loadBefore: Number((loadavg()[0] ?? 0).toFixed(2)),
+    versions: { node: process.versions.node, redis: redisVersion(), ...(postgres && { postgres }) },
+  };
+}
+
+/** Processor time of a process so far; null where there is no /proc. */
+export function cpuSecondsOf(pid: number): number | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  } catch {
+    return null;
+  }
+}
+
+function redisVersion(): string {
+  try {
+    const text = execFileSync("redis-server", ["--version"], { encoding: "utf8" });
+    return /v=(\S+)/.exec(text)?.[1] ?? "unknown";
+  } catch {
+    return "unknown";
+  }
+}

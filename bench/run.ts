@@ -1,0 +1,42 @@
+// The run: instances come and go, groups of scenarios follow one another on a machine that does nothing else meanwhile.
+import type { Context } from "./context.ts";
+import { measureAdmission } from "./groups/admission.ts";
+import { measureEverything } from "./groups/everything.ts";
+import { measureLibrary } from "./groups/library.ts";
+import { drainAccepted, measurePersisting } from "./groups/persisting.ts";
+import { startInstance } from "./instance.ts";
+import { type Sale, Shop } from "./shop.ts";
+
+export async function runScenarios(context: Context): Promise<void> {
+  const http = context.wants("accept", "soldout", "soldout_keyed", "accept_p99");
+  const library = context.wants("engine_direct", "engine_single");
+  const persisting = context.wants("persist", "persist_raw");
+  const everything = context.wants("accept_all", "pg_row");
+  // A no-op by itself is measured where the others are.
+  if (http || library || persisting || (context.wants("noop") && !everything)) {
+    context.say("Admission: an API with its Redis and Postgres ...");
+    await withShop("api", async (instance, shop) => {
+      let left: Sale | undefined;
+      if (http || context.wants("noop")) left = await measureAdmission(context, instance, shop);
+      if (left) await drainAccepted(context, instance, left);
+      if (persisting) await measurePersisting(context, instance, shop);
+      if (library) await measureLibrary(context, instance, shop);
+    });
+  }
+  if (everything) {
+    context.say("Everything running on this machine ...");
+    await withShop("api,persister,worker", (instance, shop) => measureEverything(context, instance, shop));
+  }
+}
+
+async function withShop(
+  roles: string,
+  work: (instance: Awaited<ReturnType<typeof startInstance>>, shop: Shop) => Promise<void>,
+): Promise<void> {
+  const instance = await startInstance({ roles });
+  try {
+    await work(instance, await Shop.open(instance));
+  } finally {
+    await instance.stop();
+  }
+}

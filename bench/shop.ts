@@ -1,0 +1,66 @@
+// What an administrator does over the API before a sale, and a first buyer in it.
+import { randomUUID } from "node:crypto";
+import { ADMIN, type Instance } from "./instance.ts";
+import { type Order, orderBody } from "./load/order-request.ts";
+
+/** A sale of one product, open, in one partition. */
+export interface Sale extends Order {
+  readonly stock: number;
+}
+
+/** Units that no burst can sell out. */
+export const AMPLE = 100_000_000;
+
+const PRICE = 5_000;
+const PER_CUSTOMER_LIMIT = 2;
+
+export class Shop {
+  readonly apiUrl: string;
+  readonly #token: string;
+
+  private constructor(apiUrl: string, token: string) {
+    this.apiUrl = apiUrl;
+    this.#token = token;
+  }
+
+  static async open({ apiUrl }: Instance): Promise<Shop> {
+    if (apiUrl === null) throw new Error("the instance runs no API");
+    const session = (await call(`${apiUrl}/api/v1/auth/login`, ADMIN)) as { accessToken: string };
+    return new Shop(apiUrl, session.accessToken);
+  }
+
+  get ordersUrl(): string {
+    return `${this.apiUrl}/api/v1/orders`;
+  }
+
+  async openSale(name: string, stock: number = AMPLE): Promise<Sale> {
+    const product = (await this.#call("/products", { name, price: PRICE })) as { id: string };
+    const sale = (await this.#call("/sales", {
+      name,
+      items: [{ productId: product.id, stock, perCustomerLimit: PER_CUSTOMER_LIMIT }],
+    })) as { id: string };
+    return { saleId: sale.id, productId: product.id, price: PRICE, stock };
+  }
+
+  /** Buys one unit. @returns the size of the answer in bytes */
+  async buyOne(sale: Sale): Promise<number> {
+    const response = await post(this.ordersUrl, orderBody(sale, randomUUID()));
+    const text = await response.text();
+    if (response.status !== 202) throw new Error(`an order was answered ${response.status}: ${text}`);
+    return Buffer.byteLength(text);
+  }
+
+  #call(path: string, body: unknown): Promise<unknown> {
+    return call(`${this.apiUrl}/api/v1${path}`, body, { authorization: `Bearer ${this.#token}` });
+  }
+}
+
+async function call(url: string, body: unknown, headers: Record<string, string> = {}): Promise<unknown> {
+  const response = await post(url, JSON.stringify(body), headers);
+  if (!response.ok) throw new Error(`POST ${url} was answered ${response.status}: ${await response.text()}`);
+  return response.json();
+}
+
+function post(url: string, body: string, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(url, { method: "POST", body, headers: { "content-type": "application/json", ...headers } });
+}
