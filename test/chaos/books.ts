@@ -1,0 +1,159 @@
+// Reads a sale's books where they are kept: Postgres, Redis, and the provider's ledger over HTTP.
+import { setTimeout as sleep } from "node:timers/promises";
+import { CONSUMER_GROUP, partitionKeys } from "../../engine/keys.ts";
+import { transaction } from "../../engine/ledger/database.ts";
+import type {
+  Books,
+  ChargeRow,
+  DeadLetterRow,
+  NumberRow,
+  OrderRow,
+  PartitionRow,
+  RedisPartition,
+  StockRow,
+} from "./checker/books.ts";
+import type { Sale } from "./shop.ts";
+import type { System } from "./system.ts";
+
+const LEDGER_PAGE = 1_000;
+const LEDGER_ATTEMPTS_MAX = 20;
+
+/** To be called at rest. `isRedisLost`: the fault destroyed it, and nobody has rebuilt it. */
+export async function readBooks(system: System, sale: Sale, isRedisLost: boolean): Promise<Books> {
+  const ledger = await readPostgres(system, sale.id);
+  const orders = new Set(ledger.orders.map(({ id }) => id));
+  return {
+    products: sale.products,
+    ...ledger,
+    redis: isRedisLost ? undefined : await readRedis(system, sale.id, ledger.partitions),
+    charges: await readCharges(system, orders, await listOtherOrders(system, sale.id)),
+  };
+}
+
+async function readPostgres({ pool }: System, saleId: string) {
+  return await transaction(pool, async (db) => {
+    await db.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    const rows = async <Row extends object>(text: string) => (await db.query<Row>(text, [saleId])).rows;
+    return {
+      partitions: await rows<PartitionRow>(
+        "SELECT partition, epoch, seq, state, reason FROM sale_partitions WHERE sale_id = $1 ORDER BY partition",
+      ),
+      stock: await rows<StockRow>(
+        `SELECT partition, product_id AS "productId", allocated, reserved, sold,
+           (SELECT coalesce(sum(a.quantity), 0)::bigint FROM allocations a WHERE a.sale_id = s.sale_id
+              AND a.partition = s.partition AND a.product_id = s.product_id) AS allocations
+         FROM stock s WHERE sale_id = $1 ORDER BY partition, product_id`,
+      ),
+      numbers: await rows<NumberRow>(
+        `SELECT partition, epoch, seq, sum(refused)::bigint AS refused FROM stock_movements WHERE sale_id = $1
+         GROUP BY partition, epoch, seq ORDER BY partition, epoch, seq`,
+      ),
+      deadLetters: await rows<DeadLetterRow>(
+        `SELECT partition, epoch, seq, order_id AS "orderId", kind, error FROM dead_letters
+         WHERE sale_id = $1 AND state = 'open' ORDER BY id`,
+      ),
+      orders: await rows<OrderRow>(
+        `SELECT id, customer_id AS "customerId", status, reason, version, stock_state AS "stockState", payable,
+           refunded_amount AS "refundedAmount", idempotency_scope AS "idempotencyScope", partition, epoch, seq,
+           (SELECT coalesce(json_agg(json_build_object('productId', l.product_id, 'quantity', l.quantity)
+              ORDER BY l.line), '[]') FROM order_lines l WHERE l.order_id = o.id) AS lines,
+           (SELECT coalesce(json_agg(json_build_object('version', t.version, 'status', t.status,
+              'atMs', extract(epoch FROM t.at) * 1000) ORDER BY t.version), '[]')
+            FROM order_timeline t WHERE t.order_id = o.id) AS timeline
+         FROM orders o WHERE sale_id = $1 ORDER BY id`,
+      ),
+    };
+  });
+}
+
+/** Charges are not told apart by sale: those of other sales' orders are passed over, those of nobody's are ours to explain. */
+async function listOtherOrders({ pool }: System, saleId: string): Promise<ReadonlySet<string>> {
+  const result = await pool.query<{ id: string }>("SELECT id FROM orders WHERE sale_id <> $1", [saleId]);
+  return new Set(result.rows.map(({ id }) => id));
+}
+
+async function readRedis(
+  { redis }: System,
+  saleId: string,
+  partitions: readonly PartitionRow[],
+): Promise<RedisPartition[]> {
+  return await Promise.all(
+    partitions.map(async ({ partition }) => {
+      const keys = partitionKeys({ saleId, partition });
+      const [meta, stock, held, limits] = await Promise.all([
+        redis.hgetall(keys.meta),
+        redis.hgetall(keys.stock),
+        redis.hkeys(keys.held),
+        redis.hgetall(keys.limits),
+      ]);
+      const products = Object.keys(stock).flatMap((field) => (field.endsWith("|a") ? [field.slice(0, -2)] : []));
+      const units = (product: string, figure: string) => Number(stock[`${product}|${figure}`] ?? 0);
+      return {
+        partition,
+        epoch: Number(meta["epoch"]),
+        seq: Number(meta["seq"]),
+        stock: new Map(
+          products.map((product) => [
+            product,
+            { available: units(product, "a"), reserved: units(product, "r"), sold: units(product, "s") },
+          ]),
+        ),
+        held,
+        limits: new Map(Object.entries(limits).map(([field, value]) => [field, Number(value)])),
+        ...(await groupOf(redis, keys.stream)),
+      };
+    }),
+  );
+}
+
+/** Lag is counted in the stream: Redis' own figure is unknown after a trim. */
+async function groupOf(redis: System["redis"], stream: string): Promise<{ pending: number; lag: number }> {
+  const groups = (await redis.xinfo("GROUPS", stream).catch(() => [])) as unknown[][];
+  for (const fields of groups) {
+    const of = (name: string) => fields[fields.indexOf(name) + 1];
+    if (of("name") !== CONSUMER_GROUP) continue;
+    const unread = await redis.xrange(stream, `(${String(of("last-delivered-id"))}`, "+", "COUNT", 1_000);
+    return { pending: Number(of("pending")), lag: unread.length };
+  }
+  return { pending: 0, lag: 0 };
+}
+
+async function readCharges(
+  { gateway }: System,
+  ours: ReadonlySet<string>,
+  others: ReadonlySet<string>,
+): Promise<ChargeRow[]> {
+  const found: ChargeRow[] = [];
+  let after = "";
+  for (;;) {
+    const page = await readPage(
+      `${gateway.url}/ledger?limit=${LEDGER_PAGE}&after=${encodeURIComponent(after)}`,
+      gateway.key,
+    );
+    for (const { key, amount, refunded, state, createdAt } of page.charges) {
+      const orderId = key.split(":")[0] ?? "";
+      if (!ours.has(orderId) && others.has(orderId)) continue;
+      found.push({ key, amount, refunded, state, createdAtMs: Date.parse(createdAt) });
+    }
+    if (page.next === null) return found;
+    after = page.next;
+  }
+}
+
+interface LedgerPage {
+  readonly charges: readonly (Omit<ChargeRow, "createdAtMs"> & { readonly createdAt: string })[];
+  readonly next: string | null;
+}
+
+async function readPage(url: string, key: string): Promise<LedgerPage> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const answer = await fetch(url, { headers: { authorization: `Bearer ${key}` } });
+      if (!answer.ok) throw new Error(`GET ${url}: ${answer.status}`);
+      return (await answer.json()) as LedgerPage;
+    } catch (error) {
+      if (attempt === LEDGER_ATTEMPTS_MAX) throw error;
+      await sleep(100);
+    }
+  }
+}

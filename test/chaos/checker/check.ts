@@ -1,0 +1,31 @@
+// The judge of a run: all promises over what clients saw and what the books say. Pure.
+import { type Counts, type HistoryEvent, placementsOf } from "../history.ts";
+import { checkAcknowledged } from "./acknowledged.ts";
+import type { Allowances, Books, Violation } from "./books.ts";
+import { checkMoney } from "./money.ts";
+import { checkEnds } from "./orders.ts";
+import { checkStock } from "./stock.ts";
+
+/** @returns every broken promise; empty when all hold */
+export function check(events: readonly HistoryEvent[], books: Books, allowed: Allowances = {}): Violation[] {
+  return [
+    ...checkStock(books, allowed),
+    ...checkEnds(books, allowed),
+    ...checkMoney(books, allowed),
+    ...checkAcknowledged(books, placementsOf(events), events, allowed),
+  ];
+}
+
+export interface Minimum {
+  readonly accepted: number;
+  readonly refused: number;
+  readonly unknown: number;
+}
+
+/** A run that hardly did anything proves nothing. @returns what fell short */
+export function shortfalls(counts: Counts, fired: number, minimum: Minimum): string[] {
+  const short = (["accepted", "refused", "unknown"] as const).flatMap((name) =>
+    counts[name] < minimum[name] ? [`${counts[name]} ${name}, at least ${minimum[name]} are needed`] : [],
+  );
+  return fired > 0 ? short : ["the fault did not fire", ...short];
+}

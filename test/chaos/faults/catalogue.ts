@@ -1,0 +1,41 @@
+// Every fault, in the order in which a run goes through them: the one that leaves the system useless comes last.
+import type { Fault } from "./fault.ts";
+import {
+  commitAnswerLost,
+  commitCut,
+  leaseHolderFrozen,
+  persisterFrozen,
+  persisterKilled,
+  persisterKilledAfterCommit,
+  persisterKilledBeforeCommit,
+} from "./persister.ts";
+import { answerLost, apiKilled, clocksShifted, memoryFull, redisKilled, redisSilent, scriptsFlushed } from "./redis.ts";
+import { chargeAnswerLost, gatewayKilled, postgresKilled, rollingRestart, workerKilled } from "./servers-and-roles.ts";
+import { epochRaised, poisonEntry, redisOversells, redisWiped, staleRelease } from "./stock.ts";
+
+export const FAULTS: readonly Fault[] = [
+  apiKilled,
+  answerLost,
+  redisKilled,
+  redisSilent,
+  memoryFull,
+  persisterKilled,
+  persisterKilledBeforeCommit,
+  persisterKilledAfterCommit,
+  commitAnswerLost,
+  commitCut,
+  postgresKilled,
+  workerKilled,
+  chargeAnswerLost,
+  gatewayKilled,
+  scriptsFlushed,
+  clocksShifted,
+  persisterFrozen,
+  leaseHolderFrozen,
+  rollingRestart,
+  redisOversells,
+  epochRaised,
+  staleRelease,
+  poisonEntry,
+  redisWiped,
+];

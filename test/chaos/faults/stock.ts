@@ -1,0 +1,198 @@
+// Faults in what Redis holds: wiped, overselling, of another epoch, asked to release what is not meant, given poison.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { partitionKeys } from "../../../engine/keys.ts";
+import { KnownPositions } from "../../../engine/stock/known-positions.ts";
+import { PartitionStock } from "../../../engine/stock/partition-stock.ts";
+import { type Fault, type Stage, unmet, untilMoreAccepted } from "./fault.ts";
+
+const CLI = fileURLToPath(new URL("../../../cli/main.ts", import.meta.url));
+const REBUILD_TIMEOUT_MS = 30_000;
+/** What was acknowledged so shortly before Redis was wiped may not have reached Postgres. */
+const UNPERSISTED_MS = 2_000;
+const EXTRA_UNITS = 40;
+const FENCED_MS = 1_500;
+
+const keysOf = ({ sale }: Stage) => partitionKeys({ saleId: sale.id, partition: 0 });
+
+export const redisWiped: Fault = {
+  name: "redis-wiped",
+  title: "Redis wiped: 503 STOCK_UNAVAILABLE, no sale from nothing; an operator's rebuild restores",
+  spoils: true,
+  minimum: { accepted: 20 },
+  async strike(stage) {
+    const { system, history } = stage;
+    await system.redis.flushall();
+    const wipedAtMs = history.now;
+    await sleep(3_000);
+    const invokedAt = new Map(
+      history.events.flatMap((event) => (event.type === "invoke" ? [[event.op, event.at]] : [])),
+    );
+    const since = history.events.filter(
+      (event) => event.type !== "invoke" && (invokedAt.get(event.op) ?? 0) > wipedAtMs && event.at > wipedAtMs,
+    );
+    const placements = new Set(
+      history.events.flatMap((event) => (event.type === "invoke" && event.operation === "place" ? [event.op] : [])),
+    );
+    const answers = since.filter((event) => "op" in event && placements.has(event.op));
+    const wrong = answers.filter(
+      (event) => !(event.type === "fail" && (event.code === "STOCK_UNAVAILABLE" || event.code === "SOLD_OUT")),
+    );
+    const refused = answers.filter((event) => event.type === "fail" && event.code === "STOCK_UNAVAILABLE").length;
+    const isRebuilt = await rebuild(stage);
+    const mayBeLost = new Set(
+      history.events.flatMap((event) =>
+        event.type === "ok" && event.orderId !== undefined && event.at > wipedAtMs - UNPERSISTED_MS
+          ? [event.orderId]
+          : [],
+      ),
+    );
+    const broken = wrong
+      .slice(0, 3)
+      .map((event) => unmet("nothing but 503 STOCK_UNAVAILABLE once Redis is wiped", JSON.stringify(event), 2));
+    if (isRebuilt && !(await untilMoreAccepted(stage, 10, 20_000))) {
+      broken.push(unmet("the operator's rebuild restores selling", "nothing was sold after it", 1));
+    }
+    return {
+      fired: refused,
+      evidence: `${refused} answered STOCK_UNAVAILABLE; ${isRebuilt ? "rebuilt" : "stands still, as no rebuild is there yet"}`,
+      isRedisLost: true,
+      allowances: { mayBeLost, mayBeUnfinished: true },
+      broken,
+    };
+  },
+};
+
+/** The operator's way back, where the CLI has it. @returns whether there is one */
+async function rebuild({ system, sale }: Stage): Promise<boolean> {
+  if (!existsSync(CLI)) return false;
+  const child = spawn(process.execPath, [CLI, "stock", "rebuild", "--sale", sale.id, "--apply", "--json"], {
+    stdio: ["ignore", "ignore", "pipe"],
+    env: {
+      PATH: process.env["PATH"],
+      DATA_DIR: system.folder,
+      REDIS_URL: system.redisUrl,
+      DATABASE_URL: system.databaseUrl,
+    },
+  });
+  const said: Buffer[] = [];
+  child.stderr.on("data", (chunk: Buffer) => said.push(chunk));
+  const timer = setTimeout(() => child.kill("SIGKILL"), REBUILD_TIMEOUT_MS);
+  const [code] = (await once(child, "close")) as [number | null];
+  clearTimeout(timer);
+  if (code === 2) return false; // this version of the CLI does not know the command
+  if (code !== 0) throw new Error(`stock rebuild --apply ended with ${code}: ${Buffer.concat(said).toString().trim()}`);
+  return true;
+}
+
+export const redisOversells: Fault = {
+  name: "redis-oversells",
+  title: "Redis gives away more than was allocated: the ledger's guard cancels, nothing is oversold",
+  quick: true,
+  async strike(stage) {
+    const { system, sale, history } = stage;
+    const product = sale.products[1];
+    if (!product) throw new Error("the sale has no scarce product");
+    await system.redis.hincrby(keysOf(stage).stock, `${product.id}|a`, EXTRA_UNITS);
+    const from = history.accepted;
+    await untilMoreAccepted(stage, 150, 6_000);
+    return {
+      fired: EXTRA_UNITS,
+      evidence: `${EXTRA_UNITS} units from nothing, ${history.accepted - from} orders accepted since`,
+      allowances: { tamperedUnits: new Map([[product.id, EXTRA_UNITS]]), guardMayRefuse: true },
+    };
+  },
+  verify: (_stage, books) =>
+    books.orders.some(({ reason }) => reason === "LEDGER_GUARD")
+      ? []
+      : [unmet("the ledger's guard refuses what was not allocated", "it refused nothing", 2)],
+};
+
+export const epochRaised: Fault = {
+  name: "epoch-raised",
+  title: "the partition lives under a newer epoch than the callers know: nothing is accepted, settled or released",
+  quick: true,
+  async strike(stage) {
+    const { system, history } = stage;
+    const { meta } = keysOf(stage);
+    const epoch = Number(await system.redis.hget(meta, "epoch"));
+    await system.redis.hset(meta, "epoch", epoch + 1);
+    const seq = Number(await system.redis.hget(meta, "seq"));
+    const from = history.events.length;
+    await sleep(FENCED_MS);
+    const after = Number(await system.redis.hget(meta, "seq"));
+    await system.redis.hset(meta, "epoch", epoch);
+    const healedAtMs = history.now;
+    const refused = history.events
+      .slice(from)
+      .filter((event) => event.type === "fail" && event.code === "STOCK_UNAVAILABLE").length;
+    return {
+      fired: after === seq ? refused : 1,
+      evidence: `${refused} answered STOCK_UNAVAILABLE within ${FENCED_MS} ms`,
+      healedAtMs,
+      broken:
+        after === seq
+          ? []
+          : [unmet("stale writers are refused", `the log went from ${seq} to ${after} under another epoch`, 2)],
+    };
+  },
+};
+
+export const staleRelease: Fault = {
+  name: "stale-release",
+  title: "releases and settlements that mean another reservation: nothing moves",
+  quick: true,
+  async strike(stage) {
+    const { system, sale, random } = stage;
+    const { redis } = system;
+    const stock = new PartitionStock(redis, new KnownPositions());
+    const at = { saleId: sale.id, partition: 0 };
+    const epoch = Number(await redis.hget(keysOf(stage).meta, "epoch"));
+    let fired = 0;
+    for (let n = 0; n < 40; n += 1) {
+      const held = Object.entries(await redis.hgetall(keysOf(stage).held));
+      const holds = held
+        .filter(() => random() < 0.5)
+        .slice(0, 20)
+        .map(([orderId, record]) => ({ orderId, reservation: Number(record.split("|")[0]) - 1 }));
+      if (holds.length > 0) {
+        // The answer is not believed: the books show whether something moved.
+        const outcome = await stock[random() < 0.7 ? "release" : "settle"](at, epoch, holds);
+        if (outcome.type === "OK") fired += holds.length;
+      }
+      await sleep(50);
+    }
+    return { fired, evidence: `${fired} holds named by the number before theirs` };
+  },
+};
+
+const POISON_SCRIPT = `
+local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+redis.call('XADD', KEYS[2], epoch .. '-' .. seq, 'kind', 'place', 'at', '1', 'deadline', '1', 'lines', ARGV[1])
+return seq`;
+
+export const poisonEntry: Fault = {
+  name: "poison-entry",
+  title: "entries that cannot be read: each to the dead letters, alone; the rest is applied",
+  async strike(stage) {
+    const { meta, stream } = keysOf(stage);
+    const seqs: number[] = [];
+    for (const line of ["no order at all", "0192f000-0000-7000-8000-000000000000|x|{", '"|1|{}']) {
+      seqs.push(Number(await stage.system.redis.eval(POISON_SCRIPT, 2, meta, stream, line)));
+      await untilMoreAccepted(stage, 20);
+    }
+    return {
+      fired: seqs.length,
+      evidence: `poison at numbers ${seqs.join(", ")}`,
+      allowances: { deadNumbers: new Set(seqs) },
+    };
+  },
+  verify: (_stage, books) =>
+    books.deadLetters.length >= 3
+      ? []
+      : [unmet("poison becomes dead letters", `${books.deadLetters.length} are there`)],
+};

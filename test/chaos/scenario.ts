@@ -1,0 +1,130 @@
+// One fault from end to end: a sale of its own, a rush, the fault in the middle of it, rest, judgement.
+import { setTimeout as sleep } from "node:timers/promises";
+import { untilAtRest } from "../../demo/proof/rest.ts";
+import { seededRandom } from "../../demo/random.ts";
+import { KnownPositions } from "../../engine/stock/known-positions.ts";
+import { PartitionStock } from "../../engine/stock/partition-stock.ts";
+import { readBooks } from "./books.ts";
+import type { Books, Violation } from "./checker/books.ts";
+import { check, type Minimum, shortfalls } from "./checker/check.ts";
+import { type Fault, type Strike, unmet, until } from "./faults/fault.ts";
+import { type Counts, countsOf, History, placementsOf } from "./history.ts";
+import { openSale } from "./shop.ts";
+import type { ProcessName, RoleName, System } from "./system.ts";
+import { LOAD, startCrowd } from "./workload.ts";
+
+export interface Verdict {
+  readonly fault: string;
+  readonly seed: number;
+  readonly fired: number;
+  readonly evidence: string;
+  readonly counts: Counts;
+  /** From the mending to the next acceptance, and from the end of the rush to rest; undefined: it did not come. */
+  readonly sellsAgainMs: number | undefined;
+  readonly atRestMs: number | undefined;
+  readonly violations: readonly Violation[];
+  /** What keeps the run from proving anything: the fault did not fire, too little was sold. */
+  readonly shortfalls: readonly string[];
+}
+
+export interface Outcome {
+  readonly verdict: Verdict;
+  readonly history: History;
+  readonly books: Books | undefined;
+}
+
+const MINIMUM: Minimum = { accepted: 50, refused: 5, unknown: 0 };
+/** The fault comes when the rush is on. */
+const ACCEPTED_BEFORE = 30;
+const RUSH_TIMEOUT_MS = 15_000;
+/** How long buying goes on once everything is mended: what follows a fault is part of it. */
+const RUSH_AFTER_MS = 1_000;
+const ROLES: readonly ProcessName[] = ["redis", "postgres", "gateway", "persister", "worker", "api"];
+
+/** @param patienceMs how long the sale gets to come to rest */
+export async function runScenario(system: System, fault: Fault, seed: number, patienceMs: number): Promise<Outcome> {
+  await applySettings(system, fault, (settings) => settings);
+  const sale = await openSale(system, fault.name);
+  const history = new History();
+  const stage = { system, sale, history, random: seededRandom(seed ^ 0x5eed) };
+  const crowd = startCrowd(system.apiUrl, sale, history, seed, { ...LOAD, ...fault.load });
+
+  const deathsBefore = deathsOf(system);
+  await until(() => history.accepted >= ACCEPTED_BEFORE, RUSH_TIMEOUT_MS);
+  let strike: Strike;
+  try {
+    strike = await fault.strike(stage);
+  } finally {
+    system.healPaths();
+    for (const name of ROLES) {
+      system.process(name).thaw();
+      await system.process(name).ensureRunning();
+    }
+    crowd.release(RUSH_AFTER_MS);
+  }
+  const healedAtMs = strike.healedAtMs ?? history.now;
+  await crowd.done;
+
+  const endedAt = performance.now();
+  const motion = strike.isRedisLost ? await settle() : await rest(system, sale.id, patienceMs);
+  const atRestMs = motion === undefined ? Math.round(performance.now() - endedAt) : undefined;
+  const books = await readBooks(system, sale, strike.isRedisLost === true);
+  const counts = countsOf(placementsOf(history.events));
+  const deaths = deathsOf(system) - deathsBefore;
+  const violations = [
+    ...(motion === undefined ? [] : [unmet("everything comes to rest", motion)]),
+    ...(deaths === 0 ? [] : [unmet("no process dies by itself", `${deaths} did`)]),
+    ...check(history.events, books, strike.allowances),
+    ...(strike.broken ?? []),
+    ...(fault.verify?.(stage, books) ?? []),
+  ];
+  await applySettings(system, fault, () => ({}));
+  return {
+    verdict: {
+      fault: fault.name,
+      seed,
+      fired: strike.fired,
+      evidence: strike.evidence,
+      counts,
+      sellsAgainMs: strike.isRedisLost ? undefined : firstAcceptedAfter(history, healedAtMs),
+      atRestMs,
+      violations,
+      shortfalls: shortfalls(counts, strike.fired, { ...MINIMUM, ...fault.minimum }),
+    },
+    history,
+    books,
+  };
+}
+
+async function applySettings(
+  system: System,
+  fault: Fault,
+  of: (settings: Readonly<Record<string, string>>) => Readonly<Record<string, string>>,
+): Promise<void> {
+  for (const [role, settings] of Object.entries(fault.settings ?? {}))
+    await system.restart(role as RoleName, of(settings));
+}
+
+/** Where nothing comes to rest: a moment for what is under way. */
+async function settle(): Promise<undefined> {
+  await sleep(1_500);
+  return undefined;
+}
+
+async function rest({ pool, redis }: System, saleId: string, patienceMs: number): Promise<string | undefined> {
+  const stock = new PartitionStock(redis, new KnownPositions());
+  return await untilAtRest({ pool, stock, saleId }, patienceMs);
+}
+
+function firstAcceptedAfter(history: History, atMs: number): number | undefined {
+  const event = history.events.find(({ type, at }, i) => {
+    if (type !== "ok" || at < atMs) return false;
+    const end = history.events[i];
+    return end?.type === "ok" && (end.status === 202 || end.replayed === true);
+  });
+  return event && Math.round(event.at - atMs);
+}
+
+function deathsOf(system: System): number {
+  return ROLES.reduce((sum, name) => sum + system.process(name).unexpectedDeaths, 0);
+}

@@ -1,0 +1,164 @@
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { startPayments } from "../../engine/ledger/payments.ts";
+import { type Outbox, openOutbox } from "../../engine/outbox/outbox.ts";
+import { Settlement } from "../../persister/jobs/settlement/settlement.ts";
+import { allocationSweep } from "../../persister/jobs/sweeps/allocations.ts";
+import { expirySweep } from "../../persister/jobs/sweeps/expiry.ts";
+import { paymentSweep } from "../../persister/jobs/sweeps/payments.ts";
+import { runOnce, type Sweep } from "../../persister/jobs/sweeps/schedule.ts";
+import { unsettledSweep } from "../../persister/jobs/sweeps/unsettled.ts";
+import { openShop, silent } from "./jobs-shop.ts";
+
+const shop = await openShop();
+const settlement = new Settlement(shop.pool, shop.stock, shop.positions, silent);
+const run = (sweep: Sweep) => runOnce(sweep, { pool: shop.pool, redis: shop.redis }, new AbortController().signal);
+
+describe("expiry", () => {
+  const sweep = expirySweep(shop.pool, (orders) => settlement.move(orders), silent);
+  const PAST = { reservedForMs: -60_000 };
+
+  test("ends reservations past their deadline and gives the units back", async () => {
+    const before = await shop.units();
+    const orders = await shop.reserve(20, { method: "later", ...PAST });
+    const [current = ""] = await shop.reserve(1, { method: "later" });
+    await run(sweep);
+    expect(await shop.statuses(orders)).toEqual({ CANCELLING: 20 });
+    expect(await shop.stateOf(orders[0] ?? "")).toMatchObject({ reason: "EXPIRED", version: 3 });
+    expect(await shop.stateOf(current)).toMatchObject({ status: "RESERVED" });
+    expect(await shop.units()).toMatchObject({ reserved: before.reserved + 1, available: before.available - 1 });
+  });
+
+  test("waits for the first attempt of an order that carries a payment, however late", async () => {
+    const [due = ""] = await shop.reserve(1, PAST);
+    const [paying = ""] = await shop.reserve(1, PAST);
+    const [attempted = ""] = await shop.reserve(1, { onDecline: "hold", token: null, ...PAST });
+    await startPayments(shop.pool, [paying], 60_000);
+    await shop.pool.query("UPDATE orders SET payment_attempts = 1 WHERE id = $1", [attempted]);
+    await run(sweep);
+    expect(await shop.stateOf(due)).toMatchObject({ status: "RESERVED" });
+    expect(await shop.stateOf(paying)).toMatchObject({ status: "PAYING" });
+    expect(await shop.stateOf(attempted)).toMatchObject({ status: "CANCELLING", reason: "EXPIRED" });
+  });
+
+  test("stands still while Redis' clock cannot be read", async () => {
+    const before = await shop.units();
+    const [order = ""] = await shop.reserve(1, { method: "later", ...PAST });
+    await shop.killRedis();
+    await expect(run(sweep)).rejects.toThrow();
+    expect(await shop.stateOf(order)).toMatchObject({ status: "RESERVED" });
+    await shop.openRedisAgain();
+    await run(sweep);
+    expect(await shop.stateOf(order)).toMatchObject({ status: "CANCELLING" });
+    expect(await shop.units()).toEqual(before);
+  });
+});
+
+describe("one worker at a time", () => {
+  test("a pass is skipped while another holds the lock, and runs when the holder's connection is gone", async () => {
+    let passes = 0;
+    const sweep: Sweep = {
+      name: "counted",
+      async run() {
+        passes += 1;
+      },
+    };
+    const holder = await shop.pool.connect();
+    holder.on("error", () => undefined);
+    await holder.query("BEGIN");
+    await holder.query("SELECT pg_advisory_xact_lock(hashtextextended('onrush sweep counted', 0))");
+    const { rows } = await holder.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+    expect(await run(sweep)).toBe(false);
+    await shop.pool.query("SELECT pg_terminate_backend($1, 5000)", [rows[0]?.pid]);
+    holder.release(true);
+    expect(await run(sweep)).toBe(true);
+    expect(passes).toBe(1);
+  });
+
+  test("a pass that fails frees the lock", async () => {
+    const failing: Sweep = { name: "failing", run: () => Promise.reject(new Error("no")) };
+    await expect(run(failing)).rejects.toThrow("no");
+    await expect(run(failing)).rejects.toThrow("no");
+  });
+});
+
+describe("unsettled orders", () => {
+  const sweep = unsettledSweep(shop.pool, settlement, 0, silent);
+
+  test("PAID ones are settled and CANCELLING ones released, those that the ledger refused too; once", async () => {
+    const before = await shop.units();
+    await shop.reserve(3, { status: "PAID" });
+    await shop.reserve(2, { status: "CANCELLING" });
+    await shop.reserve(1, { status: "CANCELLING", stockState: "refused" });
+    await run(sweep);
+    const after = { ...before, available: before.available - 3, sold: before.sold + 3 };
+    expect(await shop.units()).toEqual(after);
+    await run(sweep);
+    expect(await shop.units()).toEqual(after);
+  });
+
+  test("a partition whose epoch was raised is left alone until Redis has it", async () => {
+    const before = await shop.units();
+    const orders = await shop.reserve(1, { status: "PAID" });
+    await shop.pool.query("UPDATE sale_partitions SET epoch = epoch + 1 WHERE sale_id = $1", [shop.saleId]);
+    const fresh = unsettledSweep(shop.pool, new Settlement(shop.pool, shop.stock, shop.positions, silent), 0, silent);
+    await run(fresh);
+    expect(await shop.units()).toMatchObject({ sold: before.sold, reserved: before.reserved + 1 });
+    expect(await shop.statuses(orders)).toEqual({ PAID: 1 });
+    await shop.pool.query("UPDATE sale_partitions SET epoch = epoch - 1 WHERE sale_id = $1", [shop.saleId]);
+  });
+});
+
+describe("payments that nobody is at", () => {
+  let outbox: Outbox;
+  beforeAll(async () => {
+    outbox = await openOutbox(shop.databaseUrl, () => undefined);
+    return () => outbox.close();
+  });
+  afterEach(async () => {
+    await shop.pool.query("DELETE FROM pgboss.job");
+  });
+  const jobs = async () => {
+    const result = await shop.pool.query<{ orderIds: string[] }>(
+      `SELECT data->'orderIds' AS "orderIds" FROM pgboss.job WHERE name = 'payment'`,
+    );
+    return result.rows.flatMap(({ orderIds }) => orderIds);
+  };
+
+  test("an open attempt is woken when its lease has ended, once", async () => {
+    const sweep = paymentSweep(shop.pool, outbox, 3_600_000, silent);
+    const [order = ""] = await shop.reserve(1);
+    await startPayments(shop.pool, [order], 60_000);
+    await run(sweep);
+    expect(await jobs()).not.toContain(order);
+    await shop.passTime([order]);
+    await run(sweep);
+    await run(sweep);
+    expect((await jobs()).filter((id) => id === order)).toEqual([order]);
+  });
+
+  test("an order whose job was lost gets a new one, unless the queue is behind", async () => {
+    const sweep = paymentSweep(shop.pool, outbox, 0, silent);
+    const [order = ""] = await shop.reserve(1);
+    const [later = ""] = await shop.reserve(1, { method: "later" });
+    await run(sweep);
+    expect(await jobs()).toContain(order);
+    expect(await jobs()).not.toContain(later);
+    const count = (await jobs()).length;
+    await shop.pool.query("UPDATE pgboss.job SET start_after = now() - interval '1 minute'");
+    await run(sweep);
+    expect(await jobs()).toHaveLength(count);
+  });
+});
+
+test("an allocation that never reached Redis is delivered once", async () => {
+  const sweep = allocationSweep(shop.pool, shop.stock, silent);
+  const before = await shop.units();
+  await shop.pool.query(
+    `INSERT INTO allocations (movement_id, sale_id, partition, product_id, quantity, reason, actor)
+     VALUES (gen_random_uuid(), $1, 0, $2, 7, 'restock', 'test')`,
+    [shop.saleId, shop.productId],
+  );
+  await run(sweep);
+  await run(sweep);
+  expect(await shop.units()).toEqual({ ...before, available: before.available + 7 });
+});
