@@ -1,8 +1,9 @@
 // Who may call an endpoint. Decided before anything else of the request is looked at.
 import type { Context } from "hono";
 import { OnrushError } from "../../engine/errors.ts";
+import type { Role } from "../../engine/members/roles.ts";
 import type { ApiEnv } from "../http/env.ts";
-import type { Identity, Role, Tokens } from "./tokens.ts";
+import type { Identity, Tokens } from "./tokens.ts";
 
 /** `public`: anybody, but a token that is sent must be valid. `member`: any valid token. `operator`: support or admin. */
 export type Access = "public" | "member" | "operator" | "admin";

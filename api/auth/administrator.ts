@@ -1,7 +1,7 @@
 // The first administrator, from the configuration.
 import type { Queryable } from "../../engine/ledger/database.ts";
+import { findUserByEmail, makeCustomerId, upsertUserWithRole } from "../../engine/members/users.ts";
 import { hashPassword, verifyPassword } from "./passwords.ts";
-import { findUserByEmail, makeCustomerId, upsertUserWithRole } from "./users.ts";
 
 /** Sees to it that this e-mail signs in with this password, as an administrator. Repeatable; several may do it at once. */
 export async function ensureAdministrator(db: Queryable, email: string, password: string): Promise<void> {

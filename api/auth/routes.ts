@@ -1,13 +1,13 @@
 // Signing in, and who one is.
 import { z } from "@hono/zod-openapi";
 import { OnrushError } from "../../engine/errors.ts";
+import { ROLES } from "../../engine/members/roles.ts";
+import { findUser, findUserByEmail, type User } from "../../engine/members/users.ts";
 import type { ApiDependencies } from "../dependencies.ts";
 import { jsonAnswer } from "../http/answer.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
 import { text } from "../http/fields.ts";
 import { verifyPassword } from "./passwords.ts";
-import { ROLES } from "./tokens.ts";
-import { findUser, findUserByEmail, type User } from "./users.ts";
 
 const TAG = "Accounts";
 const credentials = z.object({ email: text(1, 254), password: text(1, 128) }).openapi("Credentials");

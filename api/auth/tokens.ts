@@ -2,9 +2,7 @@
 // the other. A verified access token is remembered until it expires: the HMAC is paid once a token, not once an order.
 import { jwtVerify, SignJWT } from "jose";
 import { OnrushError } from "../../engine/errors.ts";
-
-export const ROLES = ["customer", "support", "admin"] as const;
-export type Role = (typeof ROLES)[number];
+import { ROLES, type Role } from "../../engine/members/roles.ts";
 
 /** Who a valid access token speaks for. */
 export interface Identity {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ensureAdministrator } from "../../api/auth/administrator.ts";
-import { makeCustomerId } from "../../api/auth/users.ts";
+import { makeCustomerId } from "../../engine/members/users.ts";
 import { accessToken, openApiShop } from "./api-shop.ts";
 
 const shop = await openApiShop();

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { makeCustomerId } from "../../api/auth/users.ts";
+import { makeCustomerId } from "../../engine/members/users.ts";
 import { verifyReceipt } from "../../engine/receipt.ts";
 import { accessToken, guest, openApiShop, RECEIPT_SECRET } from "./api-shop.ts";
 

@@ -1,8 +1,8 @@
 // What a socket that watches orders sees: every state in order, nothing lost, the same as GET in the end, and nobody
 // else's.
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { makeCustomerId } from "../../api/auth/users.ts";
 import { CHANNELS } from "../../engine/keys.ts";
+import { makeCustomerId } from "../../engine/members/users.ts";
 import { makeOrderId } from "../../engine/order-id.ts";
 import { accessToken } from "./api-shop.ts";
 import { dropClients, open, openStatusShop, type Served, until } from "./ws-shop.ts";

@@ -4,8 +4,8 @@ import { connect as connectTcp } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { makeCustomerId } from "../../api/auth/users.ts";
 import { issueTicket } from "../../api/ws/tickets.ts";
+import { makeCustomerId } from "../../engine/members/users.ts";
 import { accessToken } from "./api-shop.ts";
 import { type Client, dropClients, open, openStatusShop, refusalOf, type Served, until } from "./ws-shop.ts";
 

@@ -1,7 +1,7 @@
 // Users in Postgres.
 import { randomInt } from "node:crypto";
-import type { Queryable } from "../../engine/ledger/database.ts";
-import type { Role } from "./tokens.ts";
+import type { Queryable } from "../ledger/database.ts";
+import type { Role } from "./roles.ts";
 
 export interface User {
   readonly id: string;
