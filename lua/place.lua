@@ -1,21 +1,24 @@
 -- place.lua: decides up to 256 orders of one partition, in their order, and holds the stock of those it accepts.
 -- Everything is checked before the first write (an error after a write would not undo it). Checks of one order see what
 -- the orders before it in the same call took. An id that was accepted before gets its first verdict again, so a call whose
--- answer was lost is simply asked again. All accepted orders go into the log as one entry with one number.
+-- answer was lost is simply asked again. Refusals leave no trace, unless the call is asked again: then they become final,
+-- so that the first call, should it still be on its way, cannot accept what the buyer was told is refused.
+-- All accepted orders go into the log as one entry with one number.
 -- KEYS[1]  meta        hash    the partition's numbers, window and state
 -- KEYS[2]  stock       hash    units per SKU: sku|a available, sku|r reserved, sku|s sold, sku|l limit per buyer
 -- KEYS[3]  held        hash    order id -> reservation|deadline|epoch-seq|buyer|sku=units[!],...   (! counts to a limit)
 -- KEYS[4]  limits      hash    buyer|sku -> units held and bought
 -- KEYS[5]  idem:even   hash    idempotency scope -> order id|payload hash, days with an even number
 -- KEYS[6]  idem:odd    hash    the same, odd days
--- KEYS[7]  recent:even hash    order id -> what became of its hold, even periods
+-- KEYS[7]  recent:even hash    order id -> what became of its hold, or X|verdict of a final refusal, even periods
 -- KEYS[8]  recent:odd  hash    the same, odd periods
 -- KEYS[9]  stream      stream  the movement log
 -- ARGV[1]  epoch       integer  the epoch that the caller knows
 -- ARGV[2]  minSeq      integer  the highest seq that the caller has seen of this partition
 -- ARGV[3]  backlogMax  integer  accepted orders that Postgres does not have yet, at most; 0: no cap
--- ARGV[4]  count       integer  orders that follow
--- ARGV[5..]  count times: orderId, buyer, idempotency scope ('' for none), payload hash, payload (JSON, no line feed),
+-- ARGV[4]  askedAgain  0|1      1: an earlier call with these ids may have been executed, or may still be
+-- ARGV[5]  count       integer  orders that follow
+-- ARGV[6..]  count times: orderId, buyer, idempotency scope ('' for none), payload hash, payload (JSON, no line feed),
 --            number of lines n, then n times: sku, units (1 to 10^9)
 -- Returns: {'OK', epoch, seq, now, deadline, verdict...} with one verdict an order, in order:
 --            integer                             accepted: its reservation number
@@ -27,6 +30,7 @@
 --            'SOLD_OUT|sku|available'            not that many units left
 --            'UNKNOWN_SKU|sku'                   not sold here
 --            'BACKLOG'                           the log is too far ahead of Postgres
+--          a refusal that became final is repeated as it was
 --          | {'NOT_LOADED'} | {'STALE_EPOCH', epoch} | {'REGRESSED', epoch, seq}
 -- Movement: place, payload: one line an order: orderId|reservation|payload
 -- Errors: INVALID_ARGUMENT when an argument is missing or out of range; nothing is written then
@@ -38,14 +42,14 @@ local DAY_MS, RECENT_MS, UNITS_MAX = 86400000, 600000, 1000000000
 local EMPTY = {}
 
 -- 1. Shape of the arguments, and what has to be read.
-local count = whole(ARGV[4], 1, 256)
+local count, asked_again = whole(ARGV[5], 1, 256), whole(ARGV[4], 0, 1)
 local min_seq, backlog_max = whole(ARGV[2], 0, NUMBER_MAX), whole(ARGV[3], 0, NUMBER_MAX)
-if not (count and min_seq and backlog_max) then
+if not (count and asked_again and min_seq and backlog_max) then
   return redis.error_reply('INVALID_ARGUMENT place')
 end
 local arguments = #ARGV
 local starts, line_counts, ids, scopes, stock_fields, seen_sku = {}, {}, {}, {}, {}, {}
-local at = 5
+local at = 6
 for i = 1, count do
   local id, buyer, scope, lines = ARGV[at], ARGV[at + 1], ARGV[at + 2], whole(ARGV[at + 5], 1, arguments)
   if not lines then return redis.error_reply('INVALID_ARGUMENT place lines') end
@@ -175,6 +179,7 @@ local function verdict(i)
     return 'KNOWN|' .. number .. '|' .. until_ms .. '|' .. at_position
   end
   local past = ended[id] or ended_before[id]
+  if past and string.sub(past, 1, 1) == 'X' then return string.sub(past, 3) end
   if past then return 'KNOWN|' .. string.sub(past, 3) end
   if scope ~= '' then
     local first = new_scope[scope] or keyed[scope] or keyed_before[scope]
@@ -219,15 +224,31 @@ local function verdict(i)
   end
   return reservation
 end
-for i = 1, count do reply[5 + i] = verdict(i) end
-if logged == 0 then return reply end
+local refusals = {}
+for i = 1, count do
+  local id = ids[i]
+  reply[5 + i] = verdict(i)
+  if asked_again == 1 and not (new_number[id] or held[id] or ended[id] or ended_before[id]) then
+    local r = #refusals
+    refusals[r + 1], refusals[r + 2] = id, 'X|' .. reply[5 + i]
+  end
+end
+local recent_period_text = string.format('%.0f', recent_period)
+if logged == 0 then
+  if #refusals == 0 then return reply end
+  -- Redis may refuse this first write (memory): no answer then, and no promise to any buyer.
+  redis.call('HSET', KEYS[1], 'recentPeriod', recent_period_text)
+  rotate(recent, recent_before, recent_valid, recent_before_valid)
+  hash_write(recent, refusals)
+  return reply
+end
 
 -- 5. The writes. The entry goes first: it is the one that Redis itself may refuse (memory, a number that does not grow).
 log[6 * logged] = nil -- the line feed after the last order
 redis.call('XADD', KEYS[9], position, 'kind', 'place', 'at', string.format('%.0f', now),
   'deadline', deadline_text, 'lines', table.concat(log))
 redis.call('HSET', KEYS[1], 'seq', next_seq, 'reservation', string.format('%.0f', reservation),
-  'idemPeriod', string.format('%.0f', idem_period), 'recentPeriod', string.format('%.0f', recent_period))
+  'idemPeriod', string.format('%.0f', idem_period), 'recentPeriod', recent_period_text)
 rotate(idem, idem_before, idem_valid, idem_before_valid)
 rotate(recent, recent_before, recent_valid, recent_before_valid)
 for sku, total in pairs(taken) do
@@ -236,6 +257,7 @@ for sku, total in pairs(taken) do
 end
 hash_write(KEYS[3], held_writes)
 if #idem_writes > 0 then hash_write(idem, idem_writes) end
+if #refusals > 0 then hash_write(recent, refusals) end
 local limit_writes = {}
 for field, total in pairs(new_used) do
   local w = #limit_writes

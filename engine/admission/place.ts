@@ -116,11 +116,15 @@ export async function placeBatch(
       return placements.map(({ orderId }) => ({ type: "OUTCOME_UNKNOWN", orderId }));
     }
     await sleep(RETRY_DELAY_MS);
+    args[ASKED_AGAIN] = 1;
   }
 }
 
+/** Where the call says that it is asked again: from then on its refusals are final, even for a first call that comes late. */
+const ASKED_AGAIN = 3;
+
 function encode(placements: readonly Placement[], epoch: number, minSeq: number, backlogMax: number) {
-  const args: (string | number)[] = [epoch, minSeq, backlogMax, placements.length];
+  const args: (string | number)[] = [epoch, minSeq, backlogMax, 0, placements.length];
   for (const { orderId, buyer, idempotency, payload, lines } of placements) {
     args.push(orderId, buyer, idempotency?.scope ?? "", idempotency?.payloadHash ?? "", payload, lines.length);
     for (const { productId, quantity } of lines) args.push(productId, quantity);

@@ -194,6 +194,36 @@ describe("an answer that is lost", () => {
   });
 });
 
+describe("a call that is delayed on its way, and asked again meanwhile", () => {
+  async function delayed(units: number) {
+    const partition = await openPartition(server.redis, { [A]: 5 });
+    const holder = placement(4);
+    await place(server.redis, partition, [holder]);
+    const { proxy, redis } = await proxied();
+    const placed = placement(units);
+    const deliver = proxy.delayNextCall();
+    const outcomes = await place(redis, partition, [placed], RETRIED);
+    return { partition, holder, placed, outcomes, deliver };
+  }
+
+  it("is refused for good when its buyer was told so, though it would fit by the time it comes", async () => {
+    const { partition, holder, placed, outcomes, deliver } = await delayed(3);
+    expect(outcomes).toEqual([{ type: "SOLD_OUT", productId: A, available: 1 }]);
+    await partition.release([[holder.orderId, 1]]);
+    await deliver();
+    expect(await partition.stock(A)).toEqual([5, 0, 0]);
+    expect(await place(server.redis, partition, [placed])).toEqual(outcomes);
+  });
+
+  it("changes nothing when it was accepted meanwhile", async () => {
+    const { partition, placed, outcomes, deliver } = await delayed(1);
+    expect(outcomes).toMatchObject([{ type: "ACCEPTED", reservation: 2 }]);
+    await deliver();
+    expect(await partition.stock(A)).toEqual([0, 5, 0]);
+    expect(await place(server.redis, partition, [placed])).toEqual(outcomes);
+  });
+});
+
 describe("a Redis that is down", () => {
   it("is unreachable, at once: nothing was sent, and nothing is sent later", async () => {
     const own = await startLuaServer();

@@ -60,6 +60,7 @@ export interface CallOptions {
   readonly epoch?: number;
   readonly minSeq?: number;
   readonly backlogMax?: number;
+  readonly askedAgain?: boolean;
 }
 
 /** What place.lua answers when it decided. */
@@ -102,9 +103,10 @@ export class TestPartition {
   /** The reply as it came: a refusal of the whole call is an answer too. */
   placeRaw(
     orders: readonly TestOrder[],
-    { epoch = 1, minSeq = 0, backlogMax = 0 }: CallOptions = {},
+    { epoch = 1, minSeq = 0, backlogMax = 0, askedAgain = false }: CallOptions = {},
   ): Promise<unknown> {
-    return this.run("place", [epoch, minSeq, backlogMax, orders.length, ...orders.flatMap(encodeOrder)]);
+    const numbers = [epoch, minSeq, backlogMax, askedAgain ? 1 : 0, orders.length];
+    return this.run("place", [...numbers, ...orders.flatMap(encodeOrder)]);
   }
 
   async place(orders: readonly TestOrder[], options: CallOptions = {}): Promise<PlaceReply> {

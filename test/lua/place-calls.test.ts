@@ -12,7 +12,7 @@ afterAll(() => server.stop());
 
 const A = sku(1);
 const good = () => encodeOrder(order([[A, 1]]));
-const head = (count: number | string = 1) => [1, 0, 0, count];
+const head = (count: number | string = 1) => [1, 0, 0, 0, count];
 /** One order with the argument at `index` replaced: id, buyer, scope, hash, payload, number of lines, sku, units. */
 const withArgument = (index: number, value: string) => [...head(), ...good().with(index, value)];
 
@@ -26,8 +26,9 @@ describe("malformed arguments are refused before anything is read or written", (
     ["a count that is no number", [...head("many"), ...good()]],
     ["a count that is not whole", [...head("1.5"), ...good()]],
     ["a count that is not a number by name", [...head("nan")]],
-    ["a minSeq that is no number", [1, "nan", 0, 1, ...good()]],
-    ["a negative backlog", [1, 0, -1, 1, ...good()]],
+    ["a minSeq that is no number", [1, "nan", 0, 0, 1, ...good()]],
+    ["a negative backlog", [1, 0, -1, 0, 1, ...good()]],
+    ["an askedAgain that is neither 0 nor 1", [1, 0, 0, 2, 1, ...good()]],
     ["an empty order id", withArgument(0, "")],
     ["an order id that would break its records", withArgument(0, "a|b")],
     ["a buyer that would break the hold", withArgument(1, "cus|1")],
@@ -87,6 +88,19 @@ describe("a full memory", () => {
       partition.place([first, order([[A, 1]], { scope: "s", hash: "h" }), order([[A, 9]])]),
     );
     expect(verdicts).toEqual([expect.stringMatching(/^KNOWN/), `REPLAY|${first.id}`, `SOLD_OUT|${A}|4`]);
+  });
+
+  it("refuses a call asked again that would have to record a refusal, and answers one that would not", async () => {
+    const partition = await openPartition(server.redis, { [A]: 5 });
+    const [known, refused] = [order([[A, 1]]), order([[A, 9]])];
+    await partition.place([known]);
+    const before = await keyspaceDigest(server.redis);
+    const again = { askedAgain: true };
+    await full(async () => {
+      await expect(partition.placeRaw([known, refused], again)).rejects.toThrow(/^OOM/);
+      expect(await partition.decide(known, again)).toMatch(/^KNOWN/);
+    });
+    expect(await keyspaceDigest(server.redis)).toBe(before);
   });
 
   it("lets a release through, with all that belongs to it", async () => {

@@ -127,6 +127,94 @@ describe("an order that was refused", () => {
   });
 });
 
+describe("an order that was refused when it was asked again", () => {
+  const again = { askedAgain: true };
+
+  it("stays refused, with the same verdict, for a first call that comes late", async () => {
+    const partition = await openPartition(server.redis, { [A]: 1 });
+    const first = keyed("first");
+    await partition.place([first]);
+    const refused = keyed("second");
+    expect(await partition.decide(refused, again)).toBe(`SOLD_OUT|${A}|0`);
+    await partition.release([[first.id, 1]]);
+
+    const before = await keyspaceDigest(server.redis);
+    expect(await partition.decide(refused)).toBe(`SOLD_OUT|${A}|0`);
+    expect(await partition.decide(refused, again)).toBe(`SOLD_OUT|${A}|0`);
+    expect(await keyspaceDigest(server.redis)).toBe(before);
+    expect(await partition.decide(keyed("second"))).toBe(2);
+  });
+
+  it.each([
+    ["LIMIT", order([[A, 4]])],
+    ["SOLD_OUT", order([[sku(2), 4]])],
+    ["UNKNOWN_SKU", order([[sku(3), 1]])],
+    ["BACKLOG", order([[A, 1]])],
+    ["NOT_OPEN", order([[A, 1]])],
+    ["CONFLICT", order([[A, 1]], { scope: "s", hash: "other" })],
+    ["REPLAY", order([[A, 1]], { scope: "s", hash: "h" })],
+  ])("%s is final, and moves nothing", async (word, refused) => {
+    const partition = await openPartition(server.redis, { [A]: 10, [sku(2)]: 3 }, { limits: { [A]: 3 } });
+    await partition.place([order([[A, 1]], { scope: "s", hash: "h" })]);
+    const log = await partition.log();
+    if (word === "NOT_OPEN") await partition.open({ state: "paused" });
+    const verdict = await partition.decide(refused, { ...again, backlogMax: word === "BACKLOG" ? 1 : 0 });
+    expect(verdict).toMatch(new RegExp(`^${word}`));
+
+    await partition.open({ limits: { [A]: 0, [sku(3)]: 0 } });
+    await partition.restock(sku(2), 9);
+    await partition.restock(sku(3), 9);
+    await server.redis.del(partition.keys.idempotencyEven, partition.keys.idempotencyOdd);
+    expect(await partition.decide(refused)).toBe(verdict);
+    expect((await partition.log()).slice(0, log.length)).toEqual(log);
+    expect(await server.redis.hlen(partition.keys.held)).toBe(1);
+  });
+
+  it("beside accepted and known ones is the only one recorded", async () => {
+    const partition = await openPartition(server.redis, { [A]: 5 });
+    const [known, accepted, refused] = [order([[A, 1]]), order([[A, 2]]), order([[A, 3]])];
+    await partition.place([known]);
+    const { verdicts } = await partition.place([known, accepted, refused], again);
+    expect(verdicts).toEqual([expect.stringMatching(/^KNOWN\|1\|/), 2, `SOLD_OUT|${A}|2`]);
+    const { recentEven, recentOdd } = partition.keys;
+    const records = { ...(await server.redis.hgetall(recentEven)), ...(await server.redis.hgetall(recentOdd)) };
+    expect(records).toEqual({ [refused.id]: `X|SOLD_OUT|${A}|2` });
+  });
+
+  it("holds nothing that could be settled or released", async () => {
+    const partition = await openPartition(server.redis, { [A]: 1 });
+    const refused = order([[A, 2]]);
+    await partition.decide(refused, again);
+    expect(await partition.release([[refused.id, 1]])).toEqual(["OK", "1", 1, "ABSENT"]);
+    expect(await partition.settle([[refused.id, 1]])).toEqual(["OK", "1", 1, "ABSENT"]);
+  });
+
+  it("is final for one more period, and forgotten after two, by a turn that empties both buckets", async () => {
+    const partition = await openPartition(server.redis, { [A]: 1 });
+    const [refused, other] = [order([[A, 2]]), order([[A, 3]])];
+    await partition.decide(refused, again);
+    await partition.restock(A, 9);
+    await partition.age("recentPeriod", 1);
+    expect(await partition.decide(refused)).toBe(`SOLD_OUT|${A}|1`);
+    await partition.decide(order([[A, 99]]), again);
+    expect(await partition.decide(refused)).toBe(`SOLD_OUT|${A}|1`);
+    await partition.age("recentPeriod", 2);
+    await partition.decide({ ...other, lines: [[A, 99]] }, again);
+    expect(await partition.decide(refused)).toBe(1);
+    expect(await server.redis.exists(partition.keys.recentEven, partition.keys.recentOdd)).toBe(1);
+  });
+
+  it("leaves the records of holds that ended, whatever period it is written in", async () => {
+    const partition = await openPartition(server.redis, { [A]: 5 });
+    const ended = order([[A, 2]]);
+    await partition.place([ended]);
+    await partition.release([[ended.id, 1]]);
+    await partition.age("recentPeriod", 1);
+    await partition.decide(order([[A, 99]]), again);
+    expect(await partition.decide(ended)).toMatch(/^KNOWN\|1\|/);
+  });
+});
+
 describe("an idempotency key", () => {
   it("leads every later order of the same payload to the first, and writes nothing", async () => {
     const partition = await openPartition(server.redis, { [A]: 10 });

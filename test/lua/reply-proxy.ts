@@ -1,4 +1,5 @@
-// A TCP proxy in front of a Redis that loses answers: what the server did stands, and the caller does not learn of it.
+// A TCP proxy in front of a Redis that loses answers: what the server did stands, and the caller does not learn of it. Or
+// it keeps a call back, which reaches the server when the caller has long given its connection up.
 import { once } from "node:events";
 import net from "node:net";
 
@@ -8,6 +9,8 @@ export interface ReplyProxy {
   readonly lost: number;
   /** Loses the next answer and cuts its connection, after `before` has ended. */
   loseNextReply(before?: () => Promise<unknown>): void;
+  /** Keeps the next call back and cuts the caller off. @returns delivers the call; resolves when the server has answered it */
+  delayNextCall(): () => Promise<void>;
   /** From now on no answer comes through, and no connection is cut. */
   goSilent(): void;
   stop(): Promise<void>;
@@ -18,6 +21,7 @@ export async function startReplyProxy(upstreamPort: number): Promise<ReplyProxy>
   let lost = 0;
   let loseNext: (() => Promise<unknown>) | undefined;
   let silent = false;
+  let delayNext: ((call: Buffer, client: net.Socket, upstream: net.Socket) => void) | undefined;
   const server = net.createServer((client) => {
     const upstream = net.connect(upstreamPort, "127.0.0.1");
     const cut = () => {
@@ -32,7 +36,12 @@ export async function startReplyProxy(upstreamPort: number): Promise<ReplyProxy>
         cut();
       });
     }
-    client.pipe(upstream);
+    client.on("data", (chunk: Buffer) => {
+      const delay = delayNext;
+      delayNext = undefined;
+      if (delay) delay(chunk, client, upstream);
+      else upstream.write(chunk);
+    });
     upstream.on("data", (chunk) => {
       if (silent || loseNext) lost += 1;
       if (silent) return;
@@ -51,6 +60,23 @@ export async function startReplyProxy(upstreamPort: number): Promise<ReplyProxy>
     },
     loseNextReply: (before = async () => undefined) => {
       loseNext = before;
+    },
+    delayNextCall: () => {
+      let deliver: (() => Promise<void>) | undefined;
+      delayNext = (call, client, upstream) => {
+        client.removeAllListeners("close"); // its end must not take the way to the server along
+        upstream.removeAllListeners("data");
+        deliver = async () => {
+          const answered = once(upstream, "data");
+          upstream.write(call);
+          await answered;
+        };
+        client.destroy();
+      };
+      return async () => {
+        if (!deliver) throw new Error("no call came to be delayed");
+        await deliver();
+      };
     },
     goSilent: () => {
       silent = true;
