@@ -60,6 +60,7 @@ const environment = z.object({
   BACKLOG_MAX_ORDERS: wholeNumber(1, 10_000_000).default(200_000),
   JWT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
   RECEIPT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
+  RECEIPT_SECRET_PREVIOUS: z.string().min(32, "must have at least 32 characters").optional(),
   ADMIN_EMAIL: z.email("must be an e-mail address").default("admin@onrush.local"),
   ADMIN_PASSWORD: z.string().min(8, "must have at least 8 characters").max(128).optional(),
   GUEST_ORDERS: flag.optional(),
@@ -96,6 +97,8 @@ export interface Config {
   readonly backlogMax: number;
   readonly jwtSecret: string | undefined;
   readonly receiptSecret: string | undefined;
+  /** The one before: receipts that it signed still count. */
+  readonly receiptSecretPrevious: string | undefined;
   readonly adminEmail: string;
   readonly adminPassword: string | undefined;
   /** Whether orders without a token are taken; on in embedded mode, off in production, unless set. */
@@ -149,6 +152,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     backlogMax: e.BACKLOG_MAX_ORDERS,
     jwtSecret: e.JWT_SECRET,
     receiptSecret: e.RECEIPT_SECRET,
+    receiptSecretPrevious: e.RECEIPT_SECRET_PREVIOUS,
     adminEmail: e.ADMIN_EMAIL.toLowerCase(),
     adminPassword: e.ADMIN_PASSWORD,
     guestOrders: e.GUEST_ORDERS ?? embedded,

@@ -48,6 +48,7 @@ export interface PlacedOrder {
   /** `PENDING`, or what was committed when the commit was waited for. */
   readonly status: OrderStatus;
   readonly saleId: string;
+  readonly customerId: string;
   readonly items: readonly OrderLine[];
   readonly price: number;
   readonly payable: number;
@@ -255,19 +256,22 @@ export class Engine {
     committed: OrderStatus | undefined,
   ): PlacedOrder {
     const { orderId, epoch, seq, reservation, reservedUntilMs } = accepted;
+    const { customerId, lines: items, price, payable, currency } = payload;
     return {
       type: "placed",
       orderId,
       status: committed ?? "PENDING",
       saleId: sale.id,
-      items: payload.lines,
-      price: payload.price,
-      payable: payload.payable,
-      currency: payload.currency,
+      customerId,
+      items,
+      price,
+      payable,
+      currency,
       reservedUntil: new Date(reservedUntilMs),
       acknowledged: committed ? "postgres" : accepted.acknowledged,
       receipt: signReceipt(
         { orderId, saleId: sale.id, partition, epoch, seq, reservation, reservedUntilMs },
+        { customerId, items, price, payable, currency },
         this.#options.receiptSecret,
       ),
     };

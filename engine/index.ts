@@ -17,7 +17,7 @@ export { ERROR_STATUS, type ErrorCode, OnrushError } from "./errors.ts";
 export type { OrderWithLines } from "./ledger/orders.ts";
 export type { Address, OrderLine, PaymentMethod } from "./order.ts";
 export { type CancelReason, isTerminal, ORDER_STATUSES, type OrderStatus } from "./order-state.ts";
-export { type ReceiptFacts, verifyReceipt } from "./receipt.ts";
+export { type ReceiptContents, type ReceiptFacts, verifyReceipt } from "./receipt.ts";
 
 export interface CreateEngineOptions {
   readonly redisUrl: string;

@@ -1,7 +1,9 @@
-// A receipt proves to the shop's operator that an order was accepted, even when the systems that accepted it are gone:
-// the facts that place it in the log, under an HMAC of the shop's own secret.
+// A receipt proves to the shop's operator that an order was accepted, and which one, even when the systems that accepted it
+// are gone. It names the order's place in the log; its HMAC, by a secret of the shop, covers that and the order itself:
+// buyer, lines, amounts. The client keeps them beside it, in the answer that brought the receipt.
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 
+/** Where the order stands in its partition's log, and until when it was promised its units. */
 export interface ReceiptFacts {
   readonly orderId: string;
   readonly saleId: string;
@@ -12,24 +14,45 @@ export interface ReceiptFacts {
   readonly reservedUntilMs: number;
 }
 
-const VERSION = "r1";
-
-/** Signs the facts: `r1.<order>.<sale>.<partition>.<epoch>.<seq>.<reservation>.<deadline ms>.<HMAC-SHA256, base64url>`. */
-export function signReceipt(facts: ReceiptFacts, secret: string): string {
-  const text = receiptText(facts);
-  return `${text}.${mac(text, secret)}`;
+/** What was ordered, as the answer to the order shows it. Amounts in minor units of `currency`. */
+export interface ReceiptContents {
+  readonly customerId: string;
+  /** In the order's own order. */
+  readonly items: readonly { readonly productId: string; readonly quantity: number; readonly unitPrice: number }[];
+  readonly price: number;
+  readonly payable: number;
+  readonly currency: string;
 }
 
-/** Reads a receipt back, or `undefined` when it is malformed or was not signed with this secret. */
-export function verifyReceipt(receipt: string, secret: string): ReceiptFacts | undefined {
+const VERSION = "r2";
+
+/** Signs an order: `r2.<order>.<sale>.<partition>.<epoch>.<seq>.<reservation>.<deadline ms>.<HMAC-SHA256, base64url>`. */
+export function signReceipt(facts: ReceiptFacts, contents: ReceiptContents, secret: string): string {
+  const text = receiptText(facts);
+  return `${text}.${mac(text, contents, secret)}`;
+}
+
+/**
+ * Reads a receipt back, or `undefined` when it is malformed, belongs to other contents, or was signed with none of the
+ * secrets: the present one, and those before it whose receipts are still to count.
+ */
+export function verifyReceipt(
+  receipt: string,
+  contents: ReceiptContents,
+  secrets: string | readonly string[],
+): ReceiptFacts | undefined {
   const parts = receipt.split(".");
   const [version, orderId, saleId, partition, epoch, seq, reservation, deadline, signature] = parts;
   if (parts.length !== 9 || version !== VERSION || !orderId || !saleId || !signature) return undefined;
   const numbers = [partition, epoch, seq, reservation, deadline].map(Number);
   if (!numbers.every(Number.isSafeInteger)) return undefined;
-  const expected = Buffer.from(mac(parts.slice(0, 8).join("."), secret));
+  const text = parts.slice(0, 8).join(".");
   const given = Buffer.from(signature);
-  if (expected.length !== given.length || !timingSafeEqual(expected, given)) return undefined;
+  const isSignedBy = (secret: string) => {
+    const expected = Buffer.from(mac(text, contents, secret));
+    return expected.length === given.length && timingSafeEqual(expected, given);
+  };
+  if (![secrets].flat().some(isSignedBy)) return undefined;
   const [p, e, s, r, d] = numbers as [number, number, number, number, number];
   return { orderId, saleId, partition: p, epoch: e, seq: s, reservation: r, reservedUntilMs: d };
 }
@@ -38,14 +61,32 @@ function receiptText(f: ReceiptFacts): string {
   return `${VERSION}.${f.orderId}.${f.saleId}.${f.partition}.${f.epoch}.${f.seq}.${f.reservation}.${f.reservedUntilMs}`;
 }
 
-// A key object is made once a secret: making one from its text is a good part of what a receipt costs.
-let lastKey: { readonly secret: string; readonly key: KeyObject } | undefined;
-
-function keyOf(secret: string): KeyObject {
-  if (lastKey?.secret !== secret) lastKey = { secret, key: createSecretKey(secret, "utf8") };
-  return lastKey.key;
+// JSON of a list in a fixed order: no two orders have the same text, whatever characters a buyer's name has.
+function contentsText({ customerId, items, price, payable, currency }: ReceiptContents): string {
+  let lines = "";
+  for (const { productId, quantity, unitPrice } of items) {
+    lines += `,[${JSON.stringify(productId)},${quantity},${unitPrice}]`;
+  }
+  return `[${JSON.stringify(customerId)},${price},${payable},${JSON.stringify(currency)}${lines}]`;
 }
 
-function mac(text: string, secret: string): string {
-  return createHmac("sha256", keyOf(secret)).update(text).digest("base64url");
+// A key object is made once a secret: making one from its text is a good part of what a receipt costs.
+const keys = new Map<string, KeyObject>();
+/** The present secret, the previous one, and as many of a second shop in one process. */
+const KEYS_MAX = 4;
+
+function keyOf(secret: string): KeyObject {
+  let key = keys.get(secret);
+  if (!key) {
+    if (keys.size >= KEYS_MAX) keys.clear();
+    key = createSecretKey(secret, "utf8");
+    keys.set(secret, key);
+  }
+  return key;
+}
+
+function mac(text: string, contents: ReceiptContents, secret: string): string {
+  return createHmac("sha256", keyOf(secret))
+    .update(`${text}\n${contentsText(contents)}`)
+    .digest("base64url");
 }

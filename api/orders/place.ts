@@ -148,21 +148,27 @@ async function answerReplay(
   const held =
     found.in === "ledger"
       ? { ...found.order, reservation: found.order.holdReservation }
-      : { ...found.order.position, partition: found.partition, reservation: found.order.reservation };
-  const { partition, epoch, seq, reservation } = held;
+      : {
+          ...found.order.position,
+          partition: found.partition,
+          reservation: found.order.reservation,
+          lines: found.order.payload.lines,
+        };
+  const { partition, epoch, seq, reservation, lines } = held;
+  const { status, saleId, customerId, items, price, payable, currency, reservedUntil } = view;
   const receipt = signReceipt(
     {
       orderId,
-      saleId: view.saleId,
+      saleId,
       partition,
       epoch,
       seq,
       reservation,
       reservedUntilMs: order.reservedUntil.getTime(),
     },
+    { customerId, items: lines, price, payable, currency },
     deps.config.receiptSecret,
   );
-  const { status, saleId, customerId, items, price, payable, currency, reservedUntil } = view;
   const acknowledged = found.in === "ledger" ? "postgres" : deps.engine.durability.level;
   return jsonAnswer(
     {

@@ -35,7 +35,14 @@ describe("placing an order", () => {
       receipt: expect.any(String),
     });
     expect(answer.headers.get("location")).toBe(`/api/v1/orders/${answer.body.orderTrackingId}`);
-    expect(verifyReceipt(answer.body.receipt, RECEIPT_SECRET)).toMatchObject({
+    const contents = {
+      customerId,
+      items: [{ productId, quantity: 2, unitPrice: 5_000 }],
+      price: 10_000,
+      payable: 10_000,
+      currency: "KRW",
+    };
+    expect(verifyReceipt(answer.body.receipt, contents, RECEIPT_SECRET)).toMatchObject({
       orderId: answer.body.orderTrackingId,
       saleId,
     });

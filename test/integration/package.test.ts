@@ -52,7 +52,7 @@ const request: OrderRequest = { customerId: "", items: [{ productId: "", quantit
 const order = await engine.place(request);
 if (order.type === "placed") {
   const until: Date = order.reservedUntil;
-  const epoch: number | undefined = verifyReceipt(order.receipt, "")?.epoch;
+  const epoch: number | undefined = verifyReceipt(order.receipt, order, "")?.epoch;
   console.log(until, epoch);
 }
 const status: "CONFIRMED" | undefined = (await engine.find(order.orderId))?.status === "CONFIRMED" ? "CONFIRMED" : undefined;

@@ -29,6 +29,7 @@ describe("the configuration", () => {
       reservationTtlMs: 300_000,
       jwtSecret: undefined,
       receiptSecret: undefined,
+      receiptSecretPrevious: undefined,
       adminEmail: "admin@onrush.local",
       adminPassword: undefined,
       guestOrders: true,
