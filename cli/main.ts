@@ -1,36 +1,22 @@
 #!/usr/bin/env node
 // The admin CLI. Exit codes: 0 fine, 1 found something wrong or could not do it, 2 bad usage.
-import { Command, CommanderError } from "commander";
-import { stockCommand } from "./commands/stock.ts";
-import { CommandError } from "./servers.ts";
+import { failureOf } from "./failure.ts";
+import { createProgram } from "./program.ts";
 
-const program = new Command("onrush")
-  .description("Runs a shop on Onrush from the terminal.")
-  .addHelpText(
-    "after",
-    "\nWorks on the instance that runs on DATA_DIR (default .data), or on REDIS_URL and DATABASE_URL.\n" +
-      "\nExamples:\n  onrush stock show\n  onrush stock rebuild --apply",
-  )
-  .exitOverride()
-  .configureHelp({ showGlobalOptions: true });
-for (const command of [stockCommand()]) program.addCommand(override(command));
+// Whoever reads the output may stop reading, as `head` does.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(0);
+});
 
 try {
-  await program.parseAsync();
+  await createProgram().parseAsync();
 } catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
-  else if (error instanceof CommandError) {
-    process.stderr.write(`${error.message}\n`);
-    process.exitCode = 1;
-  } else {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-    process.exitCode = 1;
+  const { exitCode, code, message } = failureOf(error);
+  process.exitCode = exitCode;
+  const isTold = exitCode === 0 || message === "(outputHelp)" || message === "";
+  if (!isTold) {
+    const isJson = process.argv.includes("--json");
+    process.stderr.write(isJson ? `${JSON.stringify({ error: { code, message } })}\n` : `${message}\n`);
   }
-}
-
-/** Bad usage of any command ends in the one place above. */
-function override(command: Command): Command {
-  command.exitOverride();
-  for (const sub of command.commands) override(sub);
-  return command;
 }

@@ -1,29 +1,94 @@
-// Tables for people: columns aligned by what a terminal shows, where a Korean syllable is two cells wide.
+// Tables for people: columns aligned by what a terminal shows, where a Korean syllable is two cells wide, and cut to the
+// terminal's width by shortening the widest texts.
+import stringWidth from "string-width";
 
-const WIDE =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u;
+const GAP = "  ";
+/** A column is never cut below this, or below its heading. */
+const COLUMN_MIN = 6;
 
 /** Cells that a text takes in a terminal. */
 export function widthOf(text: string): number {
-  let width = 0;
-  for (const character of text) width += WIDE.test(character) ? 2 : 1;
-  return width;
+  return stringWidth(text);
+}
+
+export interface TableOptions {
+  /** Cells that a line may take; left out: as many as it needs. */
+  readonly columns?: number | undefined;
 }
 
 /** Rows under their headings; columns of numbers stand at the right. */
-export function table(headings: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const texts = [headings, ...rows.map((row) => row.map(String))];
-  const widths = headings.map((_, column) => Math.max(...texts.map((row) => widthOf(row[column] ?? ""))));
+export function table(
+  headings: readonly string[],
+  rows: readonly (readonly (string | number)[])[],
+  options: TableOptions = {},
+): string {
+  const texts = [headings, ...rows.map((row) => row.map((cell) => oneLine(String(cell))))];
   const isNumber = headings.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === "number"));
+  const needed = headings.map((_, column) => Math.max(...texts.map((row) => widthOf(row[column] ?? ""))));
+  const widths = fit(needed, headings, isNumber, options.columns);
   return texts
     .map((row) =>
       row
         .map((text, column) => {
-          const gap = " ".repeat((widths[column] ?? 0) - widthOf(text));
-          return isNumber[column] ? gap + text : text + gap;
+          const width = widths[column] ?? 0;
+          const shown = cut(text, width);
+          const gap = " ".repeat(Math.max(0, width - widthOf(shown)));
+          return isNumber[column] ? gap + shown : shown + gap;
         })
-        .join("  ")
+        .join(GAP)
         .trimEnd(),
     )
     .join("\n");
+}
+
+/** `name  value` lines, for one thing in detail. */
+export function details(rows: readonly (readonly [string, string | number | null | undefined])[]): string {
+  const given = rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const width = Math.max(0, ...given.map(([name]) => widthOf(name)));
+  return given
+    .map(([name, value]) => `${name}${" ".repeat(width - widthOf(name))}${GAP}${oneLine(String(value))}`)
+    .join("\n");
+}
+
+function fit(needed: number[], headings: readonly string[], isNumber: readonly boolean[], columns?: number): number[] {
+  if (columns === undefined) return needed;
+  const widths = [...needed];
+  const floor = (column: number) => Math.max(COLUMN_MIN, widthOf(headings[column] ?? ""));
+  for (;;) {
+    const over = widths.reduce((sum, width) => sum + width, 0) + GAP.length * (widths.length - 1) - columns;
+    if (over <= 0) return widths;
+    let widest = -1;
+    for (const [column, width] of widths.entries()) {
+      if (isNumber[column] || width <= floor(column)) continue;
+      if (widest === -1 || width > (widths[widest] ?? 0)) widest = column;
+    }
+    if (widest === -1) return widths;
+    widths[widest] = (widths[widest] ?? 0) - 1;
+  }
+}
+
+const ESCAPE = String.fromCharCode(27);
+
+/** Shortens a text to so many cells, with an ellipsis; colours in it end with it. */
+function cut(text: string, width: number): string {
+  if (widthOf(text) <= width) return text;
+  let shown = "";
+  for (const { segment } of new Intl.Segmenter().segment(
+    text.replaceAll(new RegExp(`${ESCAPE}\\[[0-9;]*m`, "g"), ""),
+  )) {
+    if (widthOf(shown + segment) > width - 1) break;
+    shown += segment;
+  }
+  return `${shown}…`;
+}
+
+/** What people wrote never moves the cursor: control characters become spaces, except those that colour. */
+function oneLine(text: string): string {
+  let shown = "";
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    const isColour = code === 27 && /^\[[0-9;]*m/.test(text.slice(at + 1, at + 12));
+    shown += (code < 32 || (code >= 127 && code < 160)) && !isColour ? " " : text.charAt(at);
+  }
+  return shown;
 }

@@ -1,0 +1,43 @@
+// The tree of commands. A new command is a file in commands/ and one line here.
+import { Command } from "commander";
+import { group } from "./command.ts";
+import { auditCommands } from "./commands/audit.ts";
+import { completionCommand } from "./commands/completion.ts";
+import { rebuildCommand } from "./commands/rebuild.ts";
+import { stockCommands } from "./commands/stock.ts";
+
+/** All commands under `onrush`. */
+export function createProgram(): Command {
+  const program = new Command("onrush")
+    .description("Runs a shop on Onrush from the terminal.")
+    .addHelpText(
+      "after",
+      "\nWorks on the instance that runs on DATA_DIR (default .data), or on REDIS_URL\nand DATABASE_URL.\n" +
+        "Exit codes: 0 fine, 1 found something wrong or could not do it, 2 bad usage.\n" +
+        "\nExamples:\n  onrush stock show\n  onrush stock rebuild --apply",
+    )
+    .helpCommand(false)
+    .exitOverride()
+    // What went wrong is told in main.ts, once, in the form that was asked for.
+    .configureOutput({ outputError: () => undefined });
+
+  const stock = group("stock", "what there is to sell, and what to do when Redis lost it");
+  stockCommands(stock);
+  rebuildCommand(stock);
+
+  const orders = group("orders", "orders of buyers");
+
+  const audit = group("audit", "what operators did");
+  auditCommands(audit);
+
+  for (const commands of [stock, orders, audit]) program.addCommand(inherit(commands, program));
+  completionCommand(program);
+  return program;
+}
+
+// A group that was made apart from the program does not take over how it writes.
+function inherit(command: Command, from: Command): Command {
+  command.copyInheritedSettings(from);
+  for (const sub of command.commands) inherit(sub, command);
+  return command;
+}
