@@ -22,6 +22,16 @@ export interface PlacedOrder {
   readonly payload: OrderPayload;
 }
 
+/** What place.lua found before it decided the orders of one call. Units. */
+export interface Decision {
+  /** Version of the script that decided. */
+  readonly script: string;
+  /** Of the SKUs that were taken: units that could be had, and the limit per buyer (0: none). */
+  readonly before: readonly { readonly sku: string; readonly available: number; readonly limit: number }[];
+  /** What a buyer had of a limited SKU already, where that is anything. */
+  readonly used: readonly { readonly buyer: string; readonly sku: string; readonly units: number }[];
+}
+
 export interface MovedHold {
   readonly orderId: string;
   readonly reservation: number;
@@ -44,7 +54,13 @@ interface Entry {
 }
 export type Movement = Entry &
   (
-    | { readonly kind: "place"; readonly deadlineMs: number; readonly orders: readonly PlacedOrder[] }
+    | {
+        readonly kind: "place";
+        readonly deadlineMs: number;
+        readonly orders: readonly PlacedOrder[];
+        /** Left out: the entry says nothing of it, or nothing that can be read; its orders stand all the same. */
+        readonly decision?: Decision;
+      }
     | { readonly kind: "settle" | "release"; readonly holds: readonly MovedHold[] }
     | { readonly kind: "restock"; readonly movementId: string; readonly sku: string; readonly quantity: number }
     | { readonly kind: "unreadable"; readonly payload: string }
@@ -120,7 +136,9 @@ export function parseMovement(id: string, fields: readonly string[]): Movement {
     case "place": {
       const deadlineMs = Number(field.get("deadline"));
       if (!Number.isSafeInteger(deadlineMs)) return broken();
-      return { kind, position, atMs, deadlineMs, orders: readAll(parsePlacedOrder), unreadable };
+      const decision = parseDecision(field);
+      const orders = readAll(parsePlacedOrder);
+      return { kind, position, atMs, deadlineMs, orders, ...(decision && { decision }), unreadable };
     }
     case "settle":
     case "release":
@@ -144,6 +162,28 @@ function parsePlacedOrder(line: string): PlacedOrder {
     reservation: parseCount(reservation),
     payload: payloadSchema.parse(JSON.parse(json)) as OrderPayload,
   };
+}
+
+function parseDecision(field: ReadonlyMap<string, string>): Decision | undefined {
+  const [script, before, used] = [field.get("script"), field.get("before"), field.get("used")];
+  if (!script || !before || used === undefined) return undefined;
+  try {
+    return {
+      script,
+      before: before.split(",").map((part) => {
+        const [, sku, available, limit] = /^([^=]+)=(\d+):(\d+)$/.exec(part) ?? [];
+        if (!sku || !available || !limit) throw new Error(`not sku=available:limit: ${part}`);
+        return { sku, available: parseCount(available), limit: parseCount(limit) };
+      }),
+      used: (used === "" ? [] : used.split("\n")).map((part) => {
+        const [, buyer, sku, units] = /^([^|]+)\|([^|=]+)=(\d+)$/.exec(part) ?? [];
+        if (!buyer || !sku || !units) throw new Error(`not buyer|sku=units: ${part}`);
+        return { buyer, sku, units: parseCount(units) };
+      }),
+    };
+  } catch {
+    return undefined; // an explanation is not worth an order
+  }
 }
 
 function parseMovedHold(line: string): MovedHold {

@@ -32,7 +32,9 @@
 --            'BACKLOG'                           the log is too far ahead of Postgres
 --          a refusal that became final is repeated as it was
 --          | {'NOT_LOADED'} | {'STALE_EPOCH', epoch} | {'REGRESSED', epoch, seq}
--- Movement: place, payload: one line an order: orderId|reservation|payload
+-- Movement: place, payload: one line an order: orderId|reservation|payload; and what the call found, by which each of its
+--            decisions can be explained: `script` (this text's version), `before` (sku=available:limit, of the SKUs that
+--            were taken) and `used` (buyer|sku=units, of limited SKUs that the buyer had some of before)
 -- Errors: INVALID_ARGUMENT when an argument is missing or out of range; nothing is written then
 -- @include arguments.lua
 -- @include clock.lua
@@ -40,6 +42,8 @@
 -- @include chunks.lua
 local DAY_MS, RECENT_MS, UNITS_MAX = 86400000, 600000, 1000000000
 local EMPTY = {}
+-- Replaced by the hash of this text when it is read.
+local SCRIPT = '@version'
 
 -- 1. Shape of the arguments, and what has to be read.
 local count, asked_again = whole(ARGV[5], 1, 256), whole(ARGV[4], 0, 1)
@@ -245,8 +249,16 @@ end
 
 -- 5. The writes. The entry goes first: it is the one that Redis itself may refuse (memory, a number that does not grow).
 log[6 * logged] = nil -- the line feed after the last order
+local before, used_before = {}, {}
+for sku, total in pairs(taken) do
+  before[#before + 1] = sku .. '=' .. string.format('%.0f', available[sku] + total) .. ':' .. limit[sku]
+end
+for field in pairs(new_used) do
+  if used[field] then used_before[#used_before + 1] = field .. '=' .. used[field] end
+end
 redis.call('XADD', KEYS[9], position, 'kind', 'place', 'at', string.format('%.0f', now),
-  'deadline', deadline_text, 'lines', table.concat(log))
+  'deadline', deadline_text, 'script', SCRIPT, 'before', table.concat(before, ','),
+  'used', table.concat(used_before, '\n'), 'lines', table.concat(log))
 redis.call('HSET', KEYS[1], 'seq', next_seq, 'reservation', string.format('%.0f', reservation),
   'idemPeriod', string.format('%.0f', idem_period), 'recentPeriod', recent_period_text)
 rotate(idem, idem_before, idem_valid, idem_before_valid)

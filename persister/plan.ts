@@ -190,6 +190,7 @@ class Batch {
 
   #log(movement: Movement & { kind: StockMovement["kind"] }, moved: UnitsBySku): void {
     for (const [productId, { quantity, refused }] of moved.entries()) {
+      const decision = movement.kind === "place" ? decisionOf(movement, productId) : undefined;
       this.#movements.push({
         ...movement.position,
         productId,
@@ -197,6 +198,7 @@ class Batch {
         quantity,
         refused,
         atMs: movement.atMs,
+        ...(decision && { decision }),
       });
     }
   }
@@ -250,6 +252,14 @@ class UnitsBySku {
   entries() {
     return this.#units.entries();
   }
+}
+
+function decisionOf({ decision }: Movement & { kind: "place" }, sku: string): StockMovement["decision"] {
+  const found = decision?.before.find((before) => before.sku === sku);
+  if (!decision || !found) return undefined;
+  const used = decision.used.filter((of) => of.sku === sku).map((of) => [of.buyer, of.units] as const);
+  const { available, limit } = found;
+  return { script: decision.script, available, limit, used: Object.fromEntries(used) };
 }
 
 function isHeld(order: LockedOrder): boolean {

@@ -61,6 +61,15 @@ export interface StockMovement {
   readonly quantity: number;
   readonly refused: number;
   readonly atMs: number;
+  /** Of a `place`: what its script found of this product before it decided. */
+  readonly decision?: {
+    readonly script: string;
+    readonly available: number;
+    /** Per buyer; 0: none. */
+    readonly limit: number;
+    /** What buyers had already, where that is anything. */
+    readonly used: Readonly<Record<string, number>>;
+  };
 }
 
 export interface DeadLetter {
@@ -218,10 +227,13 @@ export async function insertMovements(db: Queryable, at: Partition, rows: readon
   if (rows.length === 0) return;
   await db.query({
     name: "insert_movements",
-    text: `INSERT INTO stock_movements (sale_id, partition, epoch, seq, product_id, kind, quantity, refused, at)
-      SELECT $1, $2, n.epoch, n.seq, n.product_id, n.kind, n.quantity, n.refused, to_timestamp(n.at_ms / 1000.0)
-      FROM unnest($3::bigint[], $4::bigint[], $5::uuid[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[])
-        AS n(epoch, seq, product_id, kind, quantity, refused, at_ms)`,
+    text: `INSERT INTO stock_movements (sale_id, partition, epoch, seq, product_id, kind, quantity, refused, at, script,
+        available, buyer_limit, used)
+      SELECT $1, $2, n.epoch, n.seq, n.product_id, n.kind, n.quantity, n.refused, to_timestamp(n.at_ms / 1000.0), n.script,
+        n.available, n.buyer_limit, n.used
+      FROM unnest($3::bigint[], $4::bigint[], $5::uuid[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[],
+        $10::text[], $11::bigint[], $12::bigint[], $13::jsonb[])
+        AS n(epoch, seq, product_id, kind, quantity, refused, at_ms, script, available, buyer_limit, used)`,
     values: [
       at.saleId,
       at.partition,
@@ -232,8 +244,17 @@ export async function insertMovements(db: Queryable, at: Partition, rows: readon
       rows.map((row) => row.quantity),
       rows.map((row) => row.refused),
       rows.map((row) => row.atMs),
+      rows.map((row) => row.decision?.script ?? null),
+      rows.map((row) => row.decision?.available ?? null),
+      rows.map((row) => row.decision?.limit ?? null),
+      rows.map((row) => usedOf(row)),
     ],
   });
+}
+
+function usedOf({ decision }: StockMovement): string | null {
+  if (!decision || Object.keys(decision.used).length === 0) return null;
+  return JSON.stringify(decision.used).replaceAll("\\u0000", "");
 }
 
 /** Notes that an increase came back through the log, or records a write-off that moved in Redis first. */

@@ -23,6 +23,8 @@ export interface Script {
   readonly name: ScriptName;
   readonly source: string;
   readonly sha: string;
+  /** Names the text in what it writes: the start of its SHA-1, taken before `@version` was replaced by this. */
+  readonly version: string;
   /** Number of keys that the script's header declares. */
   readonly keys: number;
 }
@@ -31,6 +33,8 @@ export interface Script {
 const PACKAGE_JSON = createRequire(import.meta.url).resolve("onrush/package.json");
 const LUA_DIR = path.join(path.dirname(PACKAGE_JSON), "lua");
 const INCLUDE = /^-- @include (\S+)$/gm;
+const VERSION = /@version\b/g;
+const VERSION_LENGTH = 12;
 
 /** Reads every script with its includes in place. */
 export function readScripts(dir: string = LUA_DIR): ReadonlyMap<ScriptName, Script> {
@@ -40,15 +44,21 @@ export function readScripts(dir: string = LUA_DIR): ReadonlyMap<ScriptName, Scri
   return new Map(
     SCRIPT_NAMES.map((name) => {
       const raw = readFileSync(`${dir}/${name}.lua`, "utf8");
-      const source = raw.replace(INCLUDE, (_line, file: string) => {
+      const expanded = raw.replace(INCLUDE, (_line, file: string) => {
         const text = includes.get(file);
         if (text === undefined) throw new Error(`lua/${name}.lua includes ${file}, which does not exist`);
         return text;
       });
       const keys = new Set(raw.match(/^-- KEYS\[\d+\]/gm)).size;
-      return [name, { name, source, keys, sha: createHash("sha1").update(source).digest("hex") }];
+      const version = sha1(expanded).slice(0, VERSION_LENGTH);
+      const source = expanded.replace(VERSION, version);
+      return [name, { name, source, keys, version, sha: sha1(source) }];
     }),
   );
+}
+
+function sha1(text: string): string {
+  return createHash("sha1").update(text).digest("hex");
 }
 
 const scripts = readScripts();

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { formatPosition } from "../../engine/movement.ts";
+import { scriptOf } from "../../engine/redis/scripts.ts";
 import { keyspaceDigest, openPartition, order, sku, TestPartition, TTL_MS } from "./partition.ts";
 import { type LuaServer, startLuaServer } from "./server.ts";
 
@@ -62,10 +63,26 @@ describe("an accepted order", () => {
       atMs: reply.now,
       deadlineMs: reply.deadline,
       orders: [{ orderId: placed.id, reservation: 1, payload: JSON.parse(placed.payload) }],
+      decision: { script: scriptOf("place").version, before: [{ sku: A, available: 10, limit: 0 }], used: [] },
       unreadable: [],
     });
     expect(await server.redis.xrevrange(partition.keys.stream, "+", "-", "COUNT", 1)).toHaveLength(1);
     expect(movement && formatPosition(movement.position)).toBe("7-2");
+  });
+
+  it("carries what the call found before its first order: units, limits, and what buyers had already", async () => {
+    const partition = await openPartition(server.redis, { [A]: 10, [B]: 5 }, { limits: { [B]: 4 } });
+    const buyer = "cus_=,";
+    await partition.place([order([[B, 2]], { buyer })]);
+    await partition.place([order([[A, 99]]), order([[B, 1]], { buyer }), order([[A, 3]], { buyer }), order([[B, 1]])]);
+
+    const movement = (await partition.log()).at(-1);
+    if (movement?.kind !== "place") throw new Error("not a place entry");
+    expect(movement.decision?.before.toSorted((a, b) => a.sku.localeCompare(b.sku))).toEqual([
+      { sku: A, available: 10, limit: 0 },
+      { sku: B, available: 3, limit: 4 },
+    ]);
+    expect(movement.decision?.used).toEqual([{ buyer, sku: B, units: 2 }]);
   });
 
   it("shares one entry with the others of its call, each under its own number", async () => {

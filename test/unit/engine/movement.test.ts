@@ -43,6 +43,30 @@ describe("an entry of the log", () => {
     });
   });
 
+  it("tells what its script found before it decided, and stands without that where it cannot be read", () => {
+    const found = (before: string, used: string) => {
+      const movement = entry("place", `${ID}|8|${JSON_PAYLOAD}`, [
+        ...["deadline", "2000", "script", "abc", "before", before, "used", used],
+      ]);
+      if (movement.kind !== "place") throw new Error(movement.kind);
+      expect(movement.orders).toHaveLength(1);
+      return movement.decision;
+    };
+    expect(found("a=5:0,b=7:2", "cus_1|b=1\nx=y|b=2")).toEqual({
+      script: "abc",
+      before: [
+        { sku: "a", available: 5, limit: 0 },
+        { sku: "b", available: 7, limit: 2 },
+      ],
+      used: [
+        { buyer: "cus_1", sku: "b", units: 1 },
+        { buyer: "x=y", sku: "b", units: 2 },
+      ],
+    });
+    expect(found("a=5", "")).toBeUndefined();
+    expect(found("a=5:0", "b=1")).toBeUndefined();
+  });
+
   it.each(["settle", "release"])("of a %s is read hold by hold", (kind) => {
     expect(entry(kind, `${ID}|8|a=2!,b=3\n${OTHER_ID}|9|a=1`)).toEqual({
       ...base,
