@@ -29,12 +29,14 @@ const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
 
 /** Makes what all of the API's endpoints share. @throws ConfigError when a trusted proxy is no address */
 export function createEdge(deps: ApiDependencies): Edge {
+  const readAddress = clientAddressReader(deps.config.trustedProxies);
   return {
     app: new OpenAPIHono<ApiEnv>(),
     log: deps.log,
     tokens: createTokens(deps.config.jwtSecret),
     limits: createRateLimits(deps.config.rateLimit),
-    addressOf: clientAddressReader(deps.config.trustedProxies),
+    readAddress,
+    addressOf: (c) => readAddress(c.env?.incoming?.socket?.remoteAddress, c.req.raw.headers.get("x-forwarded-for")),
     metrics: createMetrics(() => deps.engine.admission.waiting),
     cors: createCors(deps.config.corsOrigins),
   };

@@ -26,8 +26,15 @@ const BEARER = /^Bearer +([A-Za-z0-9._~+/=-]+)$/i;
  * @throws OnrushError with `UNAUTHENTICATED` when there is an `Authorization` that is no valid token of ours
  */
 export function identify(c: Context<ApiEnv>, tokens: Tokens): Identity | undefined | Promise<Identity> {
-  const header = c.req.raw.headers.get("authorization");
-  if (header === null) return undefined;
+  return identifyBy(c.req.raw.headers.get("authorization"), tokens);
+}
+
+/** The same by the header itself. */
+export function identifyBy(
+  header: string | null | undefined,
+  tokens: Tokens,
+): Identity | undefined | Promise<Identity> {
+  if (header === null || header === undefined) return undefined;
   const token = BEARER.exec(header)?.[1];
   if (token === undefined) throw new OnrushError("UNAUTHENTICATED", "The Authorization header is not a Bearer token.");
   return tokens.verifyAccess(token);

@@ -1,11 +1,9 @@
 // Who is calling, for rate limits: the socket's address, or what trusted proxies say they were called by.
-import type { IncomingMessage } from "node:http";
 import { BlockList, isIP } from "node:net";
-import type { Context } from "hono";
 import { ConfigError } from "../../engine/config.ts";
-import type { ApiEnv } from "./env.ts";
 
-export type ClientAddress = (c: Context<ApiEnv>) => string;
+/** Reads it from the address of the socket and the `X-Forwarded-For` that came with the request. */
+export type ClientAddress = (socketAddress: string | undefined, forwardedFor: string | null | undefined) => string;
 
 const UNKNOWN = "unknown";
 
@@ -17,14 +15,14 @@ const UNKNOWN = "unknown";
  * @throws ConfigError when one of them is neither
  */
 export function clientAddressReader(trusted: readonly string[]): ClientAddress {
-  const socketAddress = (c: Context<ApiEnv>) => plain(c.env?.incoming?.socket?.remoteAddress ?? UNKNOWN);
-  if (trusted.length === 0) return (c) => network(socketAddress(c));
+  const addressOf = (socketAddress: string | undefined) => plain(socketAddress ?? UNKNOWN);
+  if (trusted.length === 0) return (socketAddress) => network(addressOf(socketAddress));
   const proxies = blockListOf(trusted);
   const isProxy = (address: string) =>
     isIP(address) !== 0 && proxies.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
-  return (c) => {
-    let address = socketAddress(c);
-    const hops = (c.req.raw.headers.get("x-forwarded-for") ?? "").split(",").map((hop) => plain(hop.trim()));
+  return (socketAddress, forwardedFor) => {
+    let address = addressOf(socketAddress);
+    const hops = (forwardedFor ?? "").split(",").map((hop) => plain(hop.trim()));
     while (isProxy(address)) {
       const hop = hops.pop();
       if (hop === undefined || isIP(hop) === 0) break;
@@ -32,11 +30,6 @@ export function clientAddressReader(trusted: readonly string[]): ClientAddress {
     }
     return network(address);
   };
-}
-
-/** The address of a request that came without a proxy. */
-export function socketAddressOf(request: IncomingMessage): string {
-  return network(plain(request.socket.remoteAddress ?? UNKNOWN));
 }
 
 function plain(address: string): string {

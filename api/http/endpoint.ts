@@ -23,7 +23,9 @@ export interface Edge {
   readonly log: Logger;
   readonly tokens: Tokens;
   readonly limits: RateLimits;
-  readonly addressOf: ClientAddress;
+  readonly addressOf: (c: Context<ApiEnv>) => string;
+  /** The same of a request that Hono does not see. */
+  readonly readAddress: ClientAddress;
   readonly metrics: RequestMetrics;
   readonly cors: Cors;
 }

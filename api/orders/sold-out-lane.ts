@@ -9,7 +9,6 @@ import { soldOutRefusal } from "../../engine/engine.ts";
 import { OnrushError } from "../../engine/errors.ts";
 import { QUANTITY_MAX } from "../../engine/money.ts";
 import type { ApiDependencies } from "../dependencies.ts";
-import { socketAddressOf } from "../http/client-address.ts";
 import type { Edge } from "../http/endpoint.ts";
 import { UUID } from "../http/fields.ts";
 import { nextRequestId, problemDocument, problemHeaders } from "../http/problem.ts";
@@ -65,7 +64,7 @@ export function soldOutLane(edge: Edge, { engine, config }: ApiDependencies): La
     const short = order && engine.recallSoldOut(order);
     if (!order || !short) return false;
     try {
-      edge.limits.order(socketAddressOf(request));
+      edge.limits.order(edge.readAddress(request.socket.remoteAddress, undefined));
       edge.limits.orderOf(order.customerId);
     } catch (error) {
       if (!(error instanceof OnrushError)) throw error;

@@ -2,11 +2,9 @@
 // gets a problem document on the socket as it is.
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Context } from "hono";
 import type { Redis } from "ioredis";
 import { ERROR_STATUS, OnrushError } from "../../engine/errors.ts";
 import type { ClientAddress } from "../http/client-address.ts";
-import type { ApiEnv } from "../http/env.ts";
 import { refusalOf } from "../http/failures.ts";
 import { nextRequestId, problemDocument, problemHeaders } from "../http/problem.ts";
 import { redeemTicket, type TicketHolder } from "./tickets.ts";
@@ -52,10 +50,7 @@ function readUrl({ url = "" }: IncomingMessage): URL | undefined {
 /** The client's address, by the same rules as for requests over HTTP. */
 export function addressOf(request: IncomingMessage, read: ClientAddress): string {
   const forwarded = request.headers["x-forwarded-for"];
-  const headers = new Headers();
-  if (forwarded !== undefined) headers.set("x-forwarded-for", String(forwarded));
-  // What the reader looks at of a request that Hono never sees.
-  return read({ env: { incoming: request }, req: { raw: { headers } } } as unknown as Context<ApiEnv>);
+  return read(request.socket.remoteAddress, forwarded === undefined ? undefined : String(forwarded));
 }
 
 /** Answers the handshake with a problem document and ends the connection. */
