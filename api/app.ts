@@ -2,6 +2,9 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { OnrushError } from "../engine/errors.ts";
+import { findApiKey } from "../engine/members/api-keys.ts";
+import { accountRoutes } from "./auth/account-routes.ts";
+import { apiKeyRoutes } from "./auth/api-key-routes.ts";
 import { authRoutes } from "./auth/routes.ts";
 import { createTokens } from "./auth/tokens.ts";
 import type { ApiDependencies } from "./dependencies.ts";
@@ -33,7 +36,11 @@ export function createEdge(deps: ApiDependencies): Edge {
   return {
     app: new OpenAPIHono<ApiEnv>(),
     log: deps.log,
-    tokens: createTokens(deps.config.jwtSecret),
+    tokens: createTokens({
+      secret: deps.config.jwtSecret,
+      previousSecret: deps.config.jwtSecretPrevious,
+      findApiKey: (secret) => findApiKey(deps.pool, secret),
+    }),
     limits: createRateLimits(deps.config.rateLimit),
     readAddress,
     addressOf: (c) => readAddress(c.env?.incoming?.socket?.remoteAddress, c.req.raw.headers.get("x-forwarded-for")),
@@ -54,6 +61,8 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   saleRoutes(edge, deps, stock);
   saleAdminRoutes(edge, deps, stock);
   authRoutes(edge, deps);
+  accountRoutes(edge, deps);
+  apiKeyRoutes(edge, deps);
   ticketRoute(edge, deps);
   healthRoutes(edge, deps);
   documentationRoutes(edge);

@@ -12,6 +12,7 @@ export type ApiConfig = Pick<
   | "corsOrigins"
   | "guestOrders"
   | "jwtSecret"
+  | "jwtSecretPrevious"
   | "paymentGateway"
   | "rateLimit"
   | "receiptSecret"

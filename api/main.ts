@@ -7,6 +7,7 @@ import { commandConnection, connect, subscriberConnection } from "../engine/redi
 import { runService } from "../engine/service.ts";
 import { createApp, createEdge } from "./app.ts";
 import { ensureAdministrator } from "./auth/administrator.ts";
+import { type EndedSessions, watchEndedSessions } from "./auth/ended-sessions.ts";
 import { soldOutLane } from "./orders/sold-out-lane.ts";
 import { ensureCatalogSale } from "./sales/catalog-sale.ts";
 import { startServer } from "./server.ts";
@@ -50,14 +51,16 @@ await runService("api", async (config, log) => {
   });
   await engine.start();
   const outbox = await openOutbox(config.databaseUrl, onError("the outbox reported an error"));
+  let endedSessions: EndedSessions | undefined;
   subscriber.on("message", (channel: string, message: string) => {
     if (channel === CHANNELS.orders) engine.commits.hear(message);
     if (channel === CHANNELS.stock) engine.soldOut.forget(message);
+    if (channel === CHANNELS.sessions) endedSessions?.hear(message);
     if (channel === CHANNELS.catalogue) {
       engine.catalogue.refresh().catch(onError("the catalogue could not be reloaded"));
     }
   });
-  await subscriber.subscribe(CHANNELS.catalogue, CHANNELS.stock, CHANNELS.orders);
+  await subscriber.subscribe(CHANNELS.catalogue, CHANNELS.stock, CHANNELS.orders, CHANNELS.sessions);
 
   let stopping = false;
   const statusCounters = new StatusCounters();
@@ -65,6 +68,7 @@ await runService("api", async (config, log) => {
   await ensureCatalogSale(deps);
   if (config.adminPassword) await ensureAdministrator(pool, config.adminEmail, config.adminPassword);
   const edge = createEdge(deps);
+  endedSessions = await watchEndedSessions(pool, edge.tokens, log);
   const server = await startServer(createApp(deps, edge), config, soldOutLane(edge, deps));
   const status = await startStatusServer(server.server, { ...deps, subscriber, counters: statusCounters });
 
@@ -76,6 +80,7 @@ await runService("api", async (config, log) => {
       engine.commits.stop();
       await Promise.all([status.stop(), server.stop()]);
       engine.stop();
+      endedSessions?.stop();
       subscriber.disconnect();
       redis.disconnect();
       orders.disconnect();

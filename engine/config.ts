@@ -59,10 +59,14 @@ const environment = z.object({
   RESERVATION_TTL_SECONDS: wholeNumber(1, 86_400).default(300),
   BACKLOG_MAX_ORDERS: wholeNumber(1, 10_000_000).default(200_000),
   JWT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
+  JWT_SECRET_PREVIOUS: z.string().min(32, "must have at least 32 characters").optional(),
   RECEIPT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
   RECEIPT_SECRET_PREVIOUS: z.string().min(32, "must have at least 32 characters").optional(),
   ADMIN_EMAIL: z.email("must be an e-mail address").default("admin@onrush.local"),
   ADMIN_PASSWORD: z.string().min(8, "must have at least 8 characters").max(128).optional(),
+  PUBLIC_URL: url("http:", "https:").optional(),
+  SMTP_URL: url("smtp:", "smtps:").optional(),
+  MAIL_FROM: z.string().min(3).max(320).default("Onrush <no-reply@onrush.local>"),
   GUEST_ORDERS: flag.optional(),
   RATE_LIMIT_ENABLED: flag.default(true),
   RATE_LIMIT_ORDERS_PER_SECOND: wholeNumber(1, 1_000_000).default(200),
@@ -96,11 +100,18 @@ export interface Config {
   /** Accepted orders of one partition that Postgres does not have yet, at most; further ones are refused. */
   readonly backlogMax: number;
   readonly jwtSecret: string | undefined;
+  /** Tokens signed with it are still good; set while the secret is being replaced. */
+  readonly jwtSecretPrevious: string | undefined;
   readonly receiptSecret: string | undefined;
   /** The one before: receipts that it signed still count. */
   readonly receiptSecretPrevious: string | undefined;
   readonly adminEmail: string;
   readonly adminPassword: string | undefined;
+  /** Where people reach the shop: what links in e-mails start with. */
+  readonly publicUrl: string;
+  /** Where e-mails are handed in; without it they are written to a folder under `dataDir`. */
+  readonly smtpUrl: string | undefined;
+  readonly mailFrom: string;
   /** Whether orders without a token are taken; on in embedded mode, off in production, unless set. */
   readonly guestOrders: boolean;
   readonly rateLimit: {
@@ -151,10 +162,14 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     reservationTtlMs: e.RESERVATION_TTL_SECONDS * 1_000,
     backlogMax: e.BACKLOG_MAX_ORDERS,
     jwtSecret: e.JWT_SECRET,
+    jwtSecretPrevious: e.JWT_SECRET_PREVIOUS,
     receiptSecret: e.RECEIPT_SECRET,
     receiptSecretPrevious: e.RECEIPT_SECRET_PREVIOUS,
     adminEmail: e.ADMIN_EMAIL.toLowerCase(),
     adminPassword: e.ADMIN_PASSWORD,
+    publicUrl: e.PUBLIC_URL?.replace(/\/+$/, "") ?? `http://${e.HOST}:${e.PORT}`,
+    smtpUrl: e.SMTP_URL,
+    mailFrom: e.MAIL_FROM,
     guestOrders: e.GUEST_ORDERS ?? embedded,
     rateLimit: {
       enabled: e.RATE_LIMIT_ENABLED,

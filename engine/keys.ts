@@ -32,6 +32,8 @@ export const CHANNELS = {
   orders: `${KEY_PREFIX}orders`,
   /** Stock of a partition came back. The payload is its name (`partitionName`). */
   stock: `${KEY_PREFIX}stock`,
+  /** Sessions or API keys ended. The payload is a JSON array of their ids. */
+  sessions: `${KEY_PREFIX}sessions`,
 } as const;
 
 /** A name for a partition in logs, metrics and maps: `saleId.partition`. */

@@ -37,7 +37,7 @@ export function identifyBy(
   if (header === null || header === undefined) return undefined;
   const token = BEARER.exec(header)?.[1];
   if (token === undefined) throw new OnrushError("UNAUTHENTICATED", "The Authorization header is not a Bearer token.");
-  return tokens.verifyAccess(token);
+  return tokens.verify(token);
 }
 
 /** Lets the caller in or not. @throws OnrushError with `UNAUTHENTICATED` or `FORBIDDEN` */

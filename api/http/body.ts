@@ -14,15 +14,17 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 /**
  * Reads the body as JSON.
  *
+ * @param optional an empty body is `undefined`, and not refused
  * @throws OnrushError with `PAYLOAD_TOO_LARGE`, or `VALIDATION` for another content type, bad UTF-8 or bad JSON
  */
-export async function readJson(c: Context<ApiEnv>): Promise<unknown> {
+export async function readJson(c: Context<ApiEnv>, optional = false): Promise<unknown> {
   const headers = c.req.raw.headers;
   const type = headers.get("content-type");
   if (type !== null && !JSON_TYPE.test(type)) throw invalid("", "the content type must be application/json");
   const length = headers.get("content-length");
   if (length !== null && Number(length) > BODY_BYTES_MAX) throw tooLarge();
   const text = length === null ? await readCounted(c) : decode(await c.req.raw.arrayBuffer());
+  if (optional && text === "") return undefined;
   try {
     return JSON.parse(text);
   } catch {

@@ -52,6 +52,8 @@ export interface EndpointSpec<A extends Access, Query extends z.ZodObject, Body 
   readonly access: A;
   readonly query?: Query;
   readonly body?: Body;
+  /** A request without a body gives the schema `undefined`. */
+  readonly bodyOptional?: boolean;
 }
 
 /** One call, checked. */
@@ -84,18 +86,24 @@ export function endpoint<
   spec: EndpointSpec<A, Query, Body>,
   work: (call: Call<A, z.output<Query>, z.output<Body>>) => Response | Promise<Response>,
 ): void {
-  documentEndpoint(edge, spec, spec.query, spec.body);
+  documentEndpoint(edge, spec, spec.query, spec.body, spec.bodyOptional);
   route(edge, spec.method, spec.path, async (c) => {
     edge.limits.request(edge.addressOf(c));
     const caller = authorize(await identify(c, edge.tokens), spec.access);
     const query = (spec.query ? parse(spec.query, c.req.query()) : {}) as z.output<Query>;
-    const body = (spec.body ? parse(spec.body, await readJson(c)) : undefined) as z.output<Body>;
+    const body = (spec.body ? parse(spec.body, await readJson(c, spec.bodyOptional)) : undefined) as z.output<Body>;
     return work({ c, caller, query, body });
   });
 }
 
 /** Adds an endpoint to the OpenAPI document. */
-export function documentEndpoint(edge: Edge, docs: EndpointDocs, query?: z.ZodObject, body?: z.ZodType): void {
+export function documentEndpoint(
+  edge: Edge,
+  docs: EndpointDocs,
+  query?: z.ZodObject,
+  body?: z.ZodType,
+  bodyOptional = false,
+): void {
   const names = [...docs.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name as string);
   const config: RouteConfig = {
     method: docs.method,
@@ -108,7 +116,7 @@ export function documentEndpoint(edge: Edge, docs: EndpointDocs, query?: z.ZodOb
       ...(names.length > 0 && { params: z.object(Object.fromEntries(names.map((name) => [name, z.string()]))) }),
       ...(query && { query }),
       ...(docs.headers && { headers: docs.headers }),
-      ...(body && { body: { required: true, content: { "application/json": { schema: body } } } }),
+      ...(body && { body: { required: !bodyOptional, content: { "application/json": { schema: body } } } }),
     },
     responses: responsesOf(docs, body !== undefined || query !== undefined),
   };

@@ -14,6 +14,7 @@ const TITLES: Readonly<Record<ErrorCode, string>> = {
   SALE_NOT_OPEN: "The sale is not open",
   PRICE_MISMATCH: "The price is another one",
   INVALID_STATE: "The state does not allow this",
+  EMAIL_TAKEN: "The e-mail address is taken",
   PAYLOAD_TOO_LARGE: "The body is too large",
   IDEMPOTENCY_CONFLICT: "The idempotency key was used for something else",
   RATE_LIMITED: "Too many requests",

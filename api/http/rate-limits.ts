@@ -14,6 +14,8 @@ export interface RateLimits {
 const BURST_SECONDS = 5;
 /** Sign-ins from one address, over all e-mails, as a multiple of those with one: an office signs in behind one. */
 const LOGINS_OF_ADDRESS = 10;
+/** Sign-ins with one e-mail, over all addresses: bounds who guesses from many, and leaves the owner room meanwhile. */
+const LOGINS_AT_EMAIL = 5;
 
 const UNLIMITED: RateLimits = {
   request: () => undefined,
@@ -32,6 +34,7 @@ export function createRateLimits(config: Config["rateLimit"], now?: () => number
   const ordersOfBuyer = perSecond(config.ordersPerSecond);
   const loginsOfAddress = perMinute(config.loginsPerMinute * LOGINS_OF_ADDRESS);
   const loginsOfEmail = perMinute(config.loginsPerMinute);
+  const loginsAtEmail = perMinute(config.loginsPerMinute * LOGINS_AT_EMAIL);
   return {
     request: (address) => requests.take(address),
     order: (address) => ordersOfAddress.take(address),
@@ -39,6 +42,7 @@ export function createRateLimits(config: Config["rateLimit"], now?: () => number
     login(email, address) {
       loginsOfAddress.take(address);
       loginsOfEmail.take(`${address} ${email}`);
+      loginsAtEmail.take(email);
     },
   };
 }

@@ -5,6 +5,8 @@ import type { Identity } from "../auth/tokens.ts";
 import { invalid, UUID } from "../http/fields.ts";
 import { isMember } from "./lookup.ts";
 
+const MEMBER_ID = /^cus_[0-9a-z]{24}$/;
+
 export interface BuyerClues {
   readonly caller: Identity | undefined;
   /** The body's `customerId`, unchecked. */
@@ -21,6 +23,12 @@ export interface BuyerClues {
  */
 export function resolveBuyer({ caller, customerId, idempotencyKey, address, guestSecret }: BuyerClues): string {
   if (customerId !== undefined && typeof customerId !== "string") throw invalid("customerId", "must be a string");
+  if (caller?.isServer) {
+    if (customerId === undefined) throw invalid("customerId", "is needed with an API key");
+    if (!MEMBER_ID.test(customerId) && !UUID.test(customerId))
+      throw invalid("customerId", "must be a member's id or a UUID");
+    return customerId.toLowerCase();
+  }
   if (caller) {
     if (customerId !== undefined && customerId !== caller.customerId) {
       throw new OnrushError("FORBIDDEN", "The customerId is not that of the token.");

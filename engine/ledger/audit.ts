@@ -26,6 +26,9 @@ export const AUDIT_ACTIONS = [
   "job.retry",
   "user.grant",
   "user.revoke",
+  "user.erase",
+  "api_key.create",
+  "api_key.revoke",
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 

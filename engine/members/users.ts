@@ -1,33 +1,71 @@
 // Users in Postgres.
-import { randomInt } from "node:crypto";
 import type { Queryable } from "../ledger/database.ts";
 import type { Role } from "./roles.ts";
+import { makeId } from "./secrets.ts";
 
 export interface User {
   readonly id: string;
+  /** Lower case. */
   readonly email: string;
   readonly name: string;
   readonly passwordHash: string;
   readonly roles: readonly Role[];
+  readonly emailVerifiedAt: Date | null;
   readonly createdAt: Date;
 }
 
-const COLUMNS = `id, email, name, password_hash AS "passwordHash", roles, created_at AS "createdAt"`;
-const ID_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz";
-const ID_CHARACTERS = 24;
+const COLUMNS = `id, email, name, password_hash AS "passwordHash", roles, email_verified_at AS "emailVerifiedAt",
+  created_at AS "createdAt"`;
 
 /** A new member's id: `cus_` and 24 characters, 124 random bits. */
 export function makeCustomerId(): string {
-  return `cus_${Array.from({ length: ID_CHARACTERS }, () => ID_ALPHABET[randomInt(ID_ALPHABET.length)]).join("")}`;
+  return makeId("cus");
 }
 
 export async function findUserByEmail(db: Queryable, email: string): Promise<User | undefined> {
-  const result = await db.query<User>(`SELECT ${COLUMNS} FROM users WHERE email = $1`, [email]);
+  const result = await db.query<User>(`SELECT ${COLUMNS} FROM users WHERE email = $1 AND erased_at IS NULL`, [email]);
   return result.rows[0];
 }
 
 export async function findUser(db: Queryable, id: string): Promise<User | undefined> {
-  const result = await db.query<User>(`SELECT ${COLUMNS} FROM users WHERE id = $1`, [id]);
+  const result = await db.query<User>(`SELECT ${COLUMNS} FROM users WHERE id = $1 AND erased_at IS NULL`, [id]);
+  return result.rows[0];
+}
+
+/** Creates a customer. @returns `undefined` when the e-mail belongs to somebody */
+export async function createUser(
+  db: Queryable,
+  user: Pick<User, "id" | "email" | "name" | "passwordHash">,
+): Promise<User | undefined> {
+  const result = await db.query<User>(
+    `INSERT INTO users (id, email, name, password_hash) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (email) DO NOTHING RETURNING ${COLUMNS}`,
+    [user.id, user.email, user.name, user.passwordHash],
+  );
+  return result.rows[0];
+}
+
+export async function renameUser(db: Queryable, id: string, name: string): Promise<User | undefined> {
+  const result = await db.query<User>(
+    `UPDATE users SET name = $2, updated_at = now() WHERE id = $1 AND erased_at IS NULL RETURNING ${COLUMNS}`,
+    [id, name],
+  );
+  return result.rows[0];
+}
+
+export async function setPasswordHash(db: Queryable, id: string, passwordHash: string): Promise<void> {
+  await db.query("UPDATE users SET password_hash = $2, updated_at = now() WHERE id = $1 AND erased_at IS NULL", [
+    id,
+    passwordHash,
+  ]);
+}
+
+export async function markEmailVerified(db: Queryable, id: string): Promise<User | undefined> {
+  const result = await db.query<User>(
+    `UPDATE users SET email_verified_at = coalesce(email_verified_at, now()), updated_at = now()
+     WHERE id = $1 AND erased_at IS NULL RETURNING ${COLUMNS}`,
+    [id],
+  );
   return result.rows[0];
 }
 

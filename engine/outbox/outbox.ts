@@ -1,11 +1,13 @@
 // The outbox: jobs written on the same connection as the rows that make them necessary, so that both commit or neither.
 import type { ClientBase } from "pg";
-import { PgBoss } from "pg-boss";
-import { type JobPayloads, ORDERS_PER_JOB_MAX, type QueueName } from "./queues.ts";
+import { type InsertOptions, PgBoss } from "pg-boss";
+import { type JobPayloads, type MailJob, ORDERS_PER_JOB_MAX, type OrderQueue } from "./queues.ts";
 
 export interface Outbox {
   /** Enqueues work for the orders, at most 64 a job, within the client's transaction. No orders: nothing happens. */
-  enqueue(client: ClientBase, queue: QueueName, orderIds: readonly string[]): Promise<void>;
+  enqueue(client: ClientBase, queue: OrderQueue, orderIds: readonly string[]): Promise<void>;
+  /** Enqueues an e-mail within the client's transaction. */
+  enqueueMail(client: ClientBase, mail: MailJob): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -24,14 +26,20 @@ export async function openOutbox(databaseUrl: string, onError: (error: Error) =>
   return {
     async enqueue(client, queue, orderIds) {
       if (orderIds.length === 0) return;
-      const jobs: { data: JobPayloads[QueueName] }[] = [];
+      const jobs: { data: JobPayloads[OrderQueue] }[] = [];
       for (let from = 0; from < orderIds.length; from += ORDERS_PER_JOB_MAX) {
         jobs.push({ data: { orderIds: orderIds.slice(from, from + ORDERS_PER_JOB_MAX) } });
       }
-      await boss.insert(queue, jobs, {
-        db: { executeSql: (text, values) => client.query(text, values as unknown[]) },
-      });
+      await boss.insert(queue, jobs, on(client));
+    },
+    async enqueueMail(client, mail) {
+      await boss.insert("mail", [{ data: mail }], on(client));
     },
     close: () => boss.stop({ graceful: false }),
   };
+}
+
+/** Where a job is written: the caller's own transaction. */
+function on(client: ClientBase): InsertOptions {
+  return { db: { executeSql: (text, values) => client.query(text, values as unknown[]) } };
 }

@@ -1,12 +1,19 @@
 // The job queues by name, their payloads and their retry tables. A job is a wake-up: what is due is always read from the
 // orders it names, so a job that comes twice, late or never costs time and nothing else (sweeps find what it left).
 import type { QueueOptions } from "pg-boss";
+import type { LinkPurpose } from "../members/mailed-links.ts";
 
 /** The most orders one job carries. */
 export const ORDERS_PER_JOB_MAX = 64;
 
 export interface OrdersJob {
   readonly orderIds: readonly string[];
+}
+
+/** An e-mail to a member. Its link is made when it is sent, so that no secret lies in the queue. */
+export interface MailJob {
+  readonly userId: string;
+  readonly purpose: LinkPurpose;
 }
 
 /** Each queue's payload. */
@@ -17,8 +24,11 @@ export interface JobPayloads {
   settlement: OrdersJob;
   /** Give the stock of these cancelling orders back. */
   compensation: OrdersJob;
+  mail: MailJob;
 }
 export type QueueName = keyof JobPayloads;
+/** Queues whose jobs name orders. */
+export type OrderQueue = Exclude<QueueName, "mail">;
 
 const RETRY: QueueOptions & { notify: boolean } = {
   retryLimit: 8,
@@ -35,4 +45,6 @@ export const QUEUES: Readonly<Record<QueueName, QueueOptions & { notify: boolean
   payment: RETRY,
   settlement: RETRY,
   compensation: RETRY,
+  // A mail server may be away for hours: about a day of attempts.
+  mail: { ...RETRY, retryLimit: 30, retryDelayMax: 3_600 },
 };

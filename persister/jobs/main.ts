@@ -1,4 +1,5 @@
 // The worker role's process.
+import path from "node:path";
 import { ConfigError, type RoleConfig } from "../../engine/config.ts";
 import { openPool } from "../../engine/ledger/database.ts";
 import type { Logger } from "../../engine/log.ts";
@@ -6,11 +7,20 @@ import { runService } from "../../engine/service.ts";
 import type { PaymentGateway } from "./gateway/gateway.ts";
 import { httpGateway } from "./gateway/http.ts";
 import { openSimulatedGateway } from "./gateway/simulated.ts";
+import { folderTransport, type MailTransport, smtpTransport } from "./mail/transport.ts";
 import { startWorker } from "./worker.ts";
 
-await runService("worker", async (config, log) =>
-  startWorker({ databaseUrl: config.databaseUrl, redisUrl: config.redisUrl, gateway: openGateway(config, log), log }),
-);
+await runService("worker", async (config, log) => {
+  const { databaseUrl, redisUrl, publicUrl } = config;
+  const mail = { transport: openMailTransport(config), publicUrl };
+  return startWorker({ databaseUrl, redisUrl, gateway: openGateway(config, log), mail, log });
+});
+
+function openMailTransport({ smtpUrl, mailFrom, dataDir }: RoleConfig): MailTransport {
+  return smtpUrl === undefined
+    ? folderTransport(path.join(dataDir, "mail"), mailFrom)
+    : smtpTransport(smtpUrl, mailFrom);
+}
 
 function openGateway(config: RoleConfig, log: Logger): PaymentGateway {
   const { paymentGateway, paymentGatewayUrl: url, paymentGatewayKey: apiKey } = config;

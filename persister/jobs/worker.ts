@@ -12,18 +12,21 @@ import type { MovedOrder } from "../../engine/ledger/fates.ts";
 import { findUnsettled } from "../../engine/ledger/sweeps.ts";
 import type { Logger } from "../../engine/log.ts";
 import { type Outbox, openOutbox } from "../../engine/outbox/outbox.ts";
-import type { OrdersJob } from "../../engine/outbox/queues.ts";
+import type { MailJob, OrdersJob } from "../../engine/outbox/queues.ts";
 import { commandConnection, connect } from "../../engine/redis/connection.ts";
 import { loadScripts } from "../../engine/redis/scripts.ts";
 import { KnownPositions } from "../../engine/stock/known-positions.ts";
 import { PartitionStock } from "../../engine/stock/partition-stock.ts";
 import type { PaymentGateway } from "./gateway/gateway.ts";
+import { sendMail } from "./mail/mailer.ts";
+import type { MailTransport } from "./mail/transport.ts";
 import { Payments, type PaymentTiming } from "./payment/payments.ts";
 import { Settlement } from "./settlement/settlement.ts";
 import { allocationSweep } from "./sweeps/allocations.ts";
 import { expirySweep } from "./sweeps/expiry.ts";
 import { holdbackSweep } from "./sweeps/holdbacks.ts";
 import { intentSweep } from "./sweeps/intents.ts";
+import { memberSweep } from "./sweeps/members.ts";
 import { paymentSweep } from "./sweeps/payments.ts";
 import { scheduleSweeps } from "./sweeps/schedule.ts";
 import { unsettledSweep } from "./sweeps/unsettled.ts";
@@ -49,6 +52,8 @@ export interface WorkerDependencies {
   readonly redisUrl: string;
   /** Closed by the worker when it stops. */
   readonly gateway: PaymentGateway;
+  /** How e-mails leave, closed by the worker too; without it they stay in their queue. */
+  readonly mail?: { readonly transport: MailTransport; readonly publicUrl: string };
   readonly log: Logger;
   readonly timing?: Partial<WorkerTiming>;
 }
@@ -76,6 +81,9 @@ const WORK: WorkOptions = {
   notifyPollingIntervalSeconds: 1,
 };
 
+/** One at a time: a mail that fails is tried again without those that went out. */
+const MAIL_WORK: WorkOptions = { batchSize: 1, localConcurrency: 2, pollingIntervalSeconds: 1 };
+
 /** Starts a worker; resolves when it takes jobs. The database is migrated before. */
 export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
   const { databaseUrl, gateway, log } = deps;
@@ -100,6 +108,12 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
 
   const boss = await openBoss(databaseUrl, log);
   await work(boss, pool, payments, settlement);
+  const { mail } = deps;
+  if (mail) {
+    await boss.work<MailJob>("mail", MAIL_WORK, async ([job]) => {
+      if (job) await sendMail({ pool, log, ...mail }, job.data);
+    });
+  }
   const sweeps = scheduleSweeps(
     [
       expirySweep(pool, onMoved, log),
@@ -108,6 +122,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
       allocationSweep(pool, stock, log),
       intentSweep(pool, outbox, log),
       holdbackSweep(pool, stock, log),
+      memberSweep(pool, log),
     ],
     { pool, redis, log, intervalMs: timing.sweepIntervalMs },
   );
@@ -117,6 +132,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
       // First what would start new work, then what is under way, then what it stands on.
       await Promise.all([sweeps.stop(), boss.stop({ graceful: true, timeout: JOBS_STOP_TIMEOUT_MS })]);
       await payments.drain(PAYMENTS_STOP_TIMEOUT_MS);
+      mail?.transport.close();
       await close(outbox, gateway, pool, redis);
     },
   };

@@ -22,6 +22,7 @@ export const CONFIG: ApiConfig = {
   corsOrigins: ["https://shop.example"],
   guestOrders: true,
   jwtSecret: JWT_SECRET,
+  jwtSecretPrevious: undefined,
   paymentGateway: "simulated",
   rateLimit: { enabled: false, ordersPerSecond: 200, requestsPerSecond: 500, loginsPerMinute: 30 },
   receiptSecret: RECEIPT_SECRET,

@@ -3,7 +3,7 @@ import { createSale } from "../../engine/catalogue/sales.ts";
 import { openPool, transaction } from "../../engine/ledger/database.ts";
 import { transition } from "../../engine/ledger/fates.ts";
 import { type Outbox, openOutbox } from "../../engine/outbox/outbox.ts";
-import type { QueueName } from "../../engine/outbox/queues.ts";
+import type { OrderQueue } from "../../engine/outbox/queues.ts";
 import { openSimulatedGateway } from "../../persister/jobs/gateway/simulated.ts";
 import { startWorker, type Worker } from "../../persister/jobs/worker.ts";
 import { openShop, type Shop, silent } from "./jobs-shop.ts";
@@ -36,7 +36,7 @@ afterAll(async () => {
   await outbox.close();
 });
 
-const enqueue = (queue: QueueName, orders: readonly string[]) =>
+const enqueue = (queue: OrderQueue, orders: readonly string[]) =>
   transaction(shop.pool, (client) => outbox.enqueue(client, queue, orders));
 const eventually = (check: () => Promise<void>) => vi.waitFor(check, { timeout: 20_000, interval: 20 });
 

@@ -11,7 +11,7 @@ import { openPool, transaction } from "../../engine/ledger/database.ts";
 import { openOutbox } from "../../engine/outbox/outbox.ts";
 import { blockingConnection, commandConnection, connect } from "../../engine/redis/connection.ts";
 import { openSimulatedGateway } from "../../persister/jobs/gateway/simulated.ts";
-import { startWorker, type WorkerTiming } from "../../persister/jobs/worker.ts";
+import { startWorker, type WorkerDependencies, type WorkerTiming } from "../../persister/jobs/worker.ts";
 import { Persister, type PersisterTimings } from "../../persister/persister.ts";
 
 const silent = pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" });
@@ -73,10 +73,14 @@ export async function startPersister({ databaseUrl, redisUrl }: AssemblyOptions,
 }
 
 /** A worker against the simulated gateway. */
-export async function startTestWorker({ databaseUrl, redisUrl }: AssemblyOptions, timing?: Partial<WorkerTiming>) {
+export async function startTestWorker(
+  { databaseUrl, redisUrl }: AssemblyOptions,
+  timing?: Partial<WorkerTiming>,
+  options: Pick<WorkerDependencies, "mail"> = {},
+) {
   const gatewayOptions = { connectionsMax: 4, applicationName: "gateway", statementTimeoutMs: 10_000 };
   const gateway = openSimulatedGateway(openPool(databaseUrl, gatewayOptions, ignore));
-  return await startWorker({ databaseUrl, redisUrl, gateway, log: silent, ...(timing && { timing }) });
+  return await startWorker({ databaseUrl, redisUrl, gateway, log: silent, ...(timing && { timing }), ...options });
 }
 
 /** Creates a product and a sale of it that is open, delivered to Redis and known to the engine. */
