@@ -1,14 +1,8 @@
 // Products: what there is to sell. Reading is public, writing is for administrators.
 import { randomUUID } from "node:crypto";
 import { z } from "@hono/zod-openapi";
-import {
-  createProduct,
-  deleteProduct,
-  findProduct,
-  listProducts,
-  type Product,
-  replaceProduct,
-} from "../../engine/catalogue/products.ts";
+import { createProductBy, deleteProductBy, replaceProductBy } from "../../engine/catalogue/product-operations.ts";
+import { findProduct, listProducts, type Product } from "../../engine/catalogue/products.ts";
 import { OnrushError } from "../../engine/errors.ts";
 import type { ApiDependencies } from "../dependencies.ts";
 import { emptyAnswer, jsonAnswer } from "../http/answer.ts";
@@ -102,7 +96,7 @@ function readRoutes(edge: Edge, { pool }: ApiDependencies): void {
 }
 
 function writeRoutes(edge: Edge, deps: ApiDependencies): void {
-  const { pool, engine } = deps;
+  const { pool } = deps;
 
   endpoint(
     edge,
@@ -116,10 +110,9 @@ function writeRoutes(edge: Edge, deps: ApiDependencies): void {
       answers: { 201: { description: "The product", schema: product } },
       refusals: ["INVALID_STATE"],
     },
-    async ({ body }) => {
+    async ({ body, caller }) => {
       const { id = randomUUID(), ...input } = body;
-      const created = await createProduct(pool, id, input);
-      if (!created) throw new OnrushError("INVALID_STATE", "There is, or was, a product with this id.", { id });
+      const created = await createProductBy(pool, id, input, { actor: caller.customerId });
       await announceCatalogue(deps);
       return jsonAnswer(created, 201, { location: `/api/v1/products/${created.id}` });
     },
@@ -138,17 +131,9 @@ function writeRoutes(edge: Edge, deps: ApiDependencies): void {
       answers: { 200: { description: "The product", schema: product } },
       refusals: ["NOT_FOUND", "INVALID_STATE"],
     },
-    async ({ c, body }) => {
+    async ({ c, body, caller }) => {
       const id = productId(c.req.param("id"));
-      for (const sale of engine.catalogue.sales()) {
-        if (sale.itemOf.has(id) && sale.currency !== body.currency) {
-          throw new OnrushError("INVALID_STATE", "A sale offers this product in another currency.", {
-            saleId: sale.id,
-            currency: sale.currency,
-          });
-        }
-      }
-      const replaced = found(await replaceProduct(pool, id, body));
+      const replaced = await replaceProductBy(pool, id, body, { actor: caller.customerId });
       await announceCatalogue(deps);
       return jsonAnswer(replaced);
     },
@@ -166,8 +151,8 @@ function writeRoutes(edge: Edge, deps: ApiDependencies): void {
       answers: { 204: { description: "Deleted" } },
       refusals: ["NOT_FOUND"],
     },
-    async ({ c }) => {
-      if (!(await deleteProduct(pool, productId(c.req.param("id"))))) found(undefined);
+    async ({ c, caller }) => {
+      await deleteProductBy(pool, productId(c.req.param("id")), { actor: caller.customerId });
       await announceCatalogue(deps);
       return emptyAnswer();
     },

@@ -1,22 +1,20 @@
-// Running sales: administrators create, change, open, pause, close and restock them.
-import { findProduct } from "../../engine/catalogue/products.ts";
+// Running sales: administrators create, change, open, pause and close them, and change their stock.
+import type { Operator } from "../../engine/catalogue/operator.ts";
 import {
-  addSaleItem,
-  allocate,
-  CATALOG_SALE_ID,
-  createSale,
-  type SalePatch,
-  updateSale,
-} from "../../engine/catalogue/sales.ts";
-import type { SaleView } from "../../engine/catalogue/view.ts";
-import { OnrushError } from "../../engine/errors.ts";
-import { transaction } from "../../engine/ledger/database.ts";
+  closeSaleBy,
+  createSaleBy,
+  editSaleBy,
+  openSaleBy,
+  pauseSaleBy,
+} from "../../engine/catalogue/sale-operations.ts";
+import type { Sale } from "../../engine/catalogue/sales.ts";
+import { restockBy, writeOffBy } from "../../engine/catalogue/stock-operations.ts";
 import { redisNowMs } from "../../engine/redis/clock.ts";
 import type { ApiDependencies } from "../dependencies.ts";
 import { jsonAnswer } from "../http/answer.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
-import { invalid } from "../http/fields.ts";
-import { newSale, restockRequest, salePatch } from "./admin-schemas.ts";
+import { invalid, parse } from "../http/fields.ts";
+import { ifMatch, newSale, restockRequest, salePatch, writeOffRequest } from "./admin-schemas.ts";
 import { announceCatalogue, carryToRedis, putInForce } from "./propagation.ts";
 import { representSale, saleSchema } from "./representation.ts";
 import { knownSale, SALES_TAG } from "./routes.ts";
@@ -25,16 +23,22 @@ import type { StockView } from "./stock-view.ts";
 const ANSWER = { description: "The sale", schema: saleSchema } as const;
 
 export function saleAdminRoutes(edge: Edge, deps: ApiDependencies, stock: StockView): void {
-  const { pool, engine, redis } = deps;
   const show = async (saleId: string) => {
     stock.forget(saleId);
-    const sale = knownSale(engine.catalogue, saleId);
+    const sale = knownSale(deps.engine.catalogue, saleId);
     return representSale(sale, await stock.read(sale));
   };
+  lifeRoutes(edge, deps, show);
+  stockRoutes(edge, deps, show);
+}
+
+type Show = (saleId: string) => Promise<ReturnType<typeof representSale>>;
+
+function lifeRoutes(edge: Edge, deps: ApiDependencies, show: Show): void {
+  const { pool, redis } = deps;
   /** "Now" as the scripts see it: they open and close sales by it. */
   const redisNow = async () => new Date(await redisNowMs(redis));
-  const change = async (sale: SaleView, patch: SalePatch) => {
-    if (!(await updateSale(pool, sale.id, patch))) knownSale(engine.catalogue, undefined);
+  const enforce = async (sale: Sale) => {
     await putInForce(deps, sale.id);
     return jsonAnswer(await show(sale.id));
   };
@@ -53,39 +57,8 @@ export function saleAdminRoutes(edge: Edge, deps: ApiDependencies, stock: StockV
       refusals: ["INVALID_STATE", "STOCK_UNAVAILABLE"],
     },
     async ({ body, caller }) => {
-      const opensAt = body.opensAt ?? (await redisNow());
-      const closesAt = body.closesAt ?? null;
-      checkWindow(opensAt, closesAt);
-      const id = await transaction(pool, async (client) => {
-        let currency: string | undefined;
-        for (const [i, { productId }] of body.items.entries()) {
-          const product = await findProduct(client, productId);
-          if (!product) throw invalid(`items.${i}.productId`, "there is no such product");
-          currency ??= product.currency;
-          if (product.currency !== currency) throw invalid(`items.${i}.productId`, `is not sold in ${currency}`);
-        }
-        if (currency === undefined) throw invalid("items", "a sale needs at least one item");
-        const { reservationTtlSeconds, closesAt: _closesAt, items, id: wantedId, ...rest } = body;
-        return createSale(
-          client,
-          {
-            ...rest,
-            ...(wantedId !== undefined && { id: wantedId }),
-            currency,
-            opensAt,
-            closesAt,
-            reservationTtlMs: reservationTtlSeconds ? reservationTtlSeconds * 1_000 : deps.config.reservationTtlMs,
-            items: items.map(({ productId, stock: units, price = null, perCustomerLimit = null }) => ({
-              productId,
-              stock: units,
-              price,
-              perCustomerLimit,
-            })),
-          },
-          caller.customerId,
-        );
-      });
-      if (id === undefined) throw new OnrushError("INVALID_STATE", "There is a sale with this id.", { id: body.id });
+      const defaults = { now: body.opensAt ?? (await redisNow()), reservationTtlMs: deps.config.reservationTtlMs };
+      const id = await createSaleBy(pool, body, defaults, { actor: caller.customerId });
       // Without Redis the sale exists all the same: a sweep carries it there, and a second POST would make a second one.
       await carryToRedis(deps, id);
       await announceCatalogue(deps);
@@ -99,27 +72,28 @@ export function saleAdminRoutes(edge: Edge, deps: ApiDependencies, stock: StockV
       method: "patch",
       path: "/api/v1/sales/{id}",
       summary: "Change a sale",
-      description: "Changes what is sent, for orders from now on; reservations that are held keep their deadline.",
+      description:
+        "Changes what is sent, for orders from now on; reservations that are held keep their deadline, orders their " +
+        "price. Items that are named are changed, or added with `stock` units; the others stay. With `version`, or " +
+        "`If-Match`, the edit is refused (INVALID_STATE) when the sale was changed since.",
       tag: SALES_TAG,
       access: "admin",
       body: salePatch,
+      headers: ifMatch,
       answers: { 200: ANSWER },
-      refusals: ["NOT_FOUND", "STOCK_UNAVAILABLE"],
+      refusals: ["NOT_FOUND", "INVALID_STATE", "STOCK_UNAVAILABLE"],
     },
-    async ({ c, body }) => {
-      const sale = knownSale(engine.catalogue, c.req.param("id"));
-      const { reservationTtlSeconds, ...rest } = body;
-      const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-      const patch: SalePatch = {
-        ...given,
-        ...(reservationTtlSeconds !== undefined && { reservationTtlMs: reservationTtlSeconds * 1_000 }),
-      };
-      checkWindow(patch.opensAt ?? sale.opensAt, patch.closesAt === undefined ? sale.closesAt : patch.closesAt);
-      return change(sale, patch);
+    async ({ c, body, caller }) => {
+      const expected = versionOf(c.req.header("if-match"));
+      if (expected !== undefined && body.version !== undefined && expected !== body.version) {
+        throw invalid("version", "is another one than If-Match");
+      }
+      const edit = expected === undefined ? body : { ...body, version: expected };
+      return enforce(await editSaleBy(pool, c.req.param("id") ?? "", edit, { actor: caller.customerId }));
     },
   );
 
-  const action = (name: string, summary: string, work: (sale: SaleView) => SalePatch | Promise<SalePatch>) =>
+  const action = (name: string, summary: string, work: (saleId: string, operator: Operator) => Promise<Sale>) =>
     endpoint(
       edge,
       {
@@ -131,26 +105,18 @@ export function saleAdminRoutes(edge: Edge, deps: ApiDependencies, stock: StockV
         answers: { 200: ANSWER },
         refusals: ["NOT_FOUND", "INVALID_STATE", "STOCK_UNAVAILABLE"],
       },
-      async ({ c }) => {
-        const sale = knownSale(engine.catalogue, c.req.param("id"));
-        return change(sale, await work(sale));
-      },
+      async ({ c, caller }) => enforce(await work(c.req.param("id") ?? "", { actor: caller.customerId })),
     );
 
-  action("open", "Open a sale now, whatever its opening time; also after a pause or a close", async (sale) => {
-    const now = await redisNow();
-    if (sale.closesAt !== null && sale.closesAt <= now) {
-      throw new OnrushError("INVALID_STATE", "The sale's closing time has passed; change it first.", {
-        closesAt: sale.closesAt,
-      });
-    }
-    return { admission: "open", ...(sale.opensAt > now && { opensAt: now }) };
-  });
-  action("pause", "Take no orders until the sale is opened again", (sale) => {
-    if (sale.admission === "closed") throw new OnrushError("INVALID_STATE", "The sale is closed.");
-    return { admission: "paused" };
-  });
-  action("close", "Take no more orders", () => ({ admission: "closed" }));
+  action("open", "Open a sale now, whatever its opening time; also after a pause or a close", async (id, operator) =>
+    openSaleBy(pool, id, await redisNow(), operator),
+  );
+  action("pause", "Take no orders until the sale is opened again", (id, operator) => pauseSaleBy(pool, id, operator));
+  action("close", "Take no more orders", (id, operator) => closeSaleBy(pool, id, operator));
+}
+
+function stockRoutes(edge: Edge, deps: ApiDependencies, show: Show): void {
+  const { pool, engine } = deps;
 
   endpoint(
     edge,
@@ -165,29 +131,42 @@ export function saleAdminRoutes(edge: Edge, deps: ApiDependencies, stock: StockV
       answers: { 200: ANSWER },
       refusals: ["NOT_FOUND", "STOCK_UNAVAILABLE"],
     },
-    async ({ c, body: { productId, quantity }, caller }) => {
-      const sale = knownSale(engine.catalogue, c.req.param("id"));
-      const isNew = !sale.itemOf.has(productId);
-      if (isNew && sale.id !== CATALOG_SALE_ID) {
-        throw new OnrushError("NOT_FOUND", "This sale does not offer that product.", { productId });
-      }
-      await transaction(pool, async (client) => {
-        if (isNew) {
-          const product = await findProduct(client, productId);
-          if (!product) throw new OnrushError("NOT_FOUND", "There is no such product.", { productId });
-          if (product.currency !== sale.currency) throw invalid("productId", `is not sold in ${sale.currency}`);
-          await addSaleItem(client, sale.id, { productId, price: null, perCustomerLimit: null });
-        }
-        await allocate(client, sale, productId, quantity, "restock", caller.customerId);
-      });
+    async ({ c, body, caller }) => {
+      const operator = { actor: caller.customerId, reason: body.reason };
+      const sale = await restockBy(pool, c.req.param("id") ?? "", body, operator);
       // The units are committed: without Redis a sweep delivers them, and a second POST would add them twice.
       await carryToRedis(deps, sale.id);
       await announceCatalogue(deps);
       return jsonAnswer(await show(sale.id));
     },
   );
+
+  endpoint(
+    edge,
+    {
+      method: "post",
+      path: "/api/v1/sales/{id}/write-off",
+      summary: "Take unsold units of a product away",
+      description:
+        "Units that were stolen, broken or counted wrongly. INVALID_STATE when fewer are unsold (`available`); when " +
+        "buyers took some in between, `writtenOff` says how many were taken away.",
+      tag: SALES_TAG,
+      access: "admin",
+      body: writeOffRequest,
+      answers: { 200: ANSWER },
+      refusals: ["NOT_FOUND", "INVALID_STATE", "STOCK_UNAVAILABLE"],
+    },
+    async ({ c, body, caller }) => {
+      const operator = { actor: caller.customerId, reason: body.reason };
+      const sale = await writeOffBy({ pool, stock: engine.stock }, c.req.param("id") ?? "", body, operator);
+      await deps.engine.catalogue.refresh();
+      return jsonAnswer(await show(sale.id));
+    },
+  );
 }
 
-function checkWindow(opensAt: Date, closesAt: Date | null): void {
-  if (closesAt !== null && closesAt <= opensAt) throw invalid("closesAt", "must be later than opensAt");
+function versionOf(header: string | undefined): number | undefined {
+  if (header === undefined || header === "*") return undefined;
+  const { "If-Match": value } = parse(ifMatch, { "If-Match": header });
+  return value === undefined ? undefined : Number(value.replace(/^W\//, "").replaceAll('"', ""));
 }

@@ -1,58 +1,20 @@
-// Bodies of the requests that run sales.
+// Bodies of the requests that run sales, as the engine checks them, under the names of the API's documentation.
 import { z } from "@hono/zod-openapi";
-import { amount, instant, text, uuid } from "../http/fields.ts";
+import { newSaleSchema, restockSchema, saleEditSchema, writeOffSchema } from "../../engine/catalogue/input.ts";
 
-/** Units that one allocation may add; Redis' script arithmetic is exact far beyond. */
-const UNITS_MAX = 1_000_000_000;
-const ITEMS_MAX = 1_000;
+export const newSale = newSaleSchema().openapi("NewSale");
 
-const reservationTtlSeconds = z.int().min(5).max(86_400);
-const settings = {
-  name: text(1, 200),
-  opensAt: instant,
-  closesAt: instant.nullable(),
-  reservationTtlSeconds,
-  onDecline: z.enum(["release", "hold"]),
-  membersOnly: z.boolean(),
-  stockVisibility: z.enum(["exact", "band"]),
-};
+export const salePatch = saleEditSchema().openapi("SalePatch");
 
-export const newSale = z
-  .object({
-    id: z
-      .string()
-      .regex(/^[a-z0-9-]{1,36}$/, "must be 1 to 36 small letters, digits and hyphens")
-      .optional(),
-    name: settings.name,
-    opensAt: settings.opensAt.optional(),
-    closesAt: settings.closesAt.optional(),
-    items: z
-      .array(
-        z.object({
-          productId: uuid,
-          stock: z.int().min(0).max(UNITS_MAX),
-          price: amount.nullish().transform((price) => price ?? undefined),
-          perCustomerLimit: z
-            .int()
-            .min(1)
-            .max(1_000_000)
-            .nullish()
-            .transform((limit) => limit ?? undefined),
-        }),
-      )
-      .min(1)
-      .max(ITEMS_MAX)
-      .refine((items) => new Set(items.map((item) => item.productId)).size === items.length, "names a product twice"),
-    reservationTtlSeconds: reservationTtlSeconds.optional(),
-    partitions: z.int().min(1).max(256).default(1),
-    onDecline: settings.onDecline.default("release"),
-    membersOnly: settings.membersOnly.default(false),
-    stockVisibility: settings.stockVisibility.default("exact"),
-  })
-  .openapi("NewSale");
+export const restockRequest = restockSchema().openapi("RestockRequest");
 
-export const salePatch = z.object(settings).partial().openapi("SalePatch");
+export const writeOffRequest = writeOffSchema().openapi("WriteOffRequest");
 
-export const restockRequest = z
-  .object({ productId: uuid, quantity: z.int().min(1).max(UNITS_MAX) })
-  .openapi("RestockRequest");
+/** `If-Match: "7"`: the version that the edit was made of. */
+export const ifMatch = z.object({
+  "If-Match": z
+    .string()
+    .regex(/^(W\/)?"?\d{1,15}"?$/, "must be a version in quotes")
+    .optional()
+    .openapi({ description: "The sale's `version`, in quotes; another one than the sale's refuses the edit" }),
+});

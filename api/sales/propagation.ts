@@ -1,9 +1,8 @@
 // After the catalogue changed in Postgres: Redis is brought to it, the other processes are told, and this one reloads, so
 // that whoever wrote sees the change in the next answer.
-import { configureSale, deliverAllocations } from "../../engine/catalogue/lifecycle.ts";
-import { catalogueVersion } from "../../engine/catalogue/sales.ts";
+import { announceVersion, carrySale } from "../../engine/catalogue/propagation.ts";
 import { OnrushError } from "../../engine/errors.ts";
-import { CHANNELS, partitionName } from "../../engine/keys.ts";
+import { partitionName } from "../../engine/keys.ts";
 import type { ApiDependencies } from "../dependencies.ts";
 import { isRedisAway } from "../http/failures.ts";
 
@@ -11,18 +10,17 @@ export type Propagation = Pick<ApiDependencies, "pool" | "redis" | "engine" | "l
 
 /** Tells every process to reload the catalogue; a process that does not hear it polls. */
 export async function announceCatalogue({ pool, redis, engine, log }: Propagation): Promise<void> {
-  const version = await catalogueVersion(pool);
-  await redis
-    .publish(CHANNELS.catalogue, String(version))
-    .catch((error: unknown) => log.warn({ err: error }, "a change of the catalogue could not be announced"));
+  await announceVersion(pool, redis).catch((error: unknown) => {
+    if (!isRedisAway(error)) throw error;
+    log.warn({ err: error }, "a change of the catalogue could not be announced");
+  });
   await engine.catalogue.refresh();
 }
 
 /** Brings a sale's window, state, limits and stock to Redis. @returns false when Redis could not take all of it now */
 export async function carryToRedis({ pool, engine, log }: Propagation, saleId: string): Promise<boolean> {
   try {
-    const complete = await configureSale(pool, engine.stock, saleId);
-    await deliverAllocations(pool, engine.stock);
+    const complete = await carrySale(pool, engine.stock, saleId);
     // The other processes hear of the stock that came back; the writer's next order must not depend on hearing it too.
     const partitions = engine.catalogue.sale(saleId)?.partitions ?? 0;
     for (let partition = 0; partition < partitions; partition += 1) {

@@ -26,6 +26,7 @@ export const saleSchema = z
     onDecline: z.enum(["release", "hold"]),
     membersOnly: z.boolean(),
     stockVisibility: z.enum(["exact", "band"]),
+    version: z.int().openapi({ description: "Grows with every change of the sale; for edits" }),
     createdAt: z.string(),
     items: z.array(
       z.object({
@@ -58,6 +59,7 @@ export function representSale(sale: SaleView, stock: SaleStock) {
     onDecline: sale.onDecline,
     membersOnly: sale.membersOnly,
     stockVisibility: sale.stockVisibility,
+    version: sale.version,
     createdAt: sale.createdAt,
     items: sale.items.map(({ productId, name, price, perCustomerLimit }) => ({
       productId,

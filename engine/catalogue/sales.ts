@@ -36,6 +36,8 @@ export interface Sale {
   readonly onDecline: "release" | "hold";
   readonly membersOnly: boolean;
   readonly stockVisibility: "exact" | "band";
+  /** Grows with every change; what an edit compares. */
+  readonly version: number;
   readonly createdAt: Date;
   readonly items: readonly SaleItem[];
   readonly partitionEpochs: readonly PartitionEpoch[];
@@ -80,7 +82,7 @@ const PARTITIONS = `(SELECT json_agg(json_build_object('partition', q.partition,
   FROM sale_partitions q WHERE q.sale_id = s.id)`;
 const COLUMNS = `s.id, s.no, s.name, s.currency, s.opens_at AS "opensAt", s.closes_at AS "closesAt", s.admission,
   s.reservation_ttl_ms AS "reservationTtlMs", s.partitions, s.on_decline AS "onDecline",
-  s.members_only AS "membersOnly", s.stock_visibility AS "stockVisibility", s.created_at AS "createdAt",
+  s.members_only AS "membersOnly", s.stock_visibility AS "stockVisibility", s.version, s.created_at AS "createdAt",
   ${ITEMS} AS items, ${PARTITIONS} AS "partitionEpochs"`;
 
 /** The number that grows with every change of the catalogue. */
@@ -98,6 +100,12 @@ export async function listSales(db: Queryable): Promise<Sale[]> {
 export async function findSale(db: Queryable, id: string): Promise<Sale | undefined> {
   const result = await db.query<Sale>(`SELECT ${COLUMNS} FROM sales s WHERE s.id = $1`, [id]);
   return result.rows[0];
+}
+
+/** The sale, locked until the transaction ends: of two who change it, the second waits here. */
+export async function lockSale(client: pg.ClientBase, id: string): Promise<Sale | undefined> {
+  const locked = await client.query("SELECT FROM sales WHERE id = $1 FOR UPDATE", [id]);
+  return locked.rowCount === 0 ? undefined : findSale(client, id);
 }
 
 /**
@@ -147,6 +155,27 @@ export async function addSaleItem(
     `INSERT INTO sale_items (sale_id, product_id, price, per_customer_limit) VALUES ($1, $2, $3, $4)
      ON CONFLICT DO NOTHING`,
     [saleId, item.productId, item.price, item.perCustomerLimit],
+  );
+}
+
+/** Changes an item's price (`null`: the product's) or limit (`null`: none), as far as they are named. */
+export async function updateSaleItem(
+  db: Queryable,
+  saleId: string,
+  item: { productId: string; price?: number | null | undefined; perCustomerLimit?: number | null | undefined },
+): Promise<void> {
+  await db.query(
+    `UPDATE sale_items SET price = CASE WHEN $3 THEN $4::bigint ELSE price END,
+       per_customer_limit = CASE WHEN $5 THEN $6::integer ELSE per_customer_limit END
+     WHERE sale_id = $1 AND product_id = $2`,
+    [
+      saleId,
+      item.productId,
+      item.price !== undefined,
+      item.price ?? null,
+      item.perCustomerLimit !== undefined,
+      item.perCustomerLimit ?? null,
+    ],
   );
 }
 

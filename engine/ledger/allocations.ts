@@ -33,6 +33,15 @@ export async function recordIncrease(db: Queryable, increase: Allocation): Promi
   );
 }
 
+/** Records who wrote units off (`quantity` positive), before or after their movement came through the log. */
+export async function recordWriteOff(db: Queryable, writeOff: Omit<Allocation, "reason">): Promise<void> {
+  await db.query(
+    `INSERT INTO allocations (movement_id, sale_id, partition, product_id, quantity, reason, actor)
+     VALUES ($1, $2, $3, $4, $5, 'write_off', $6) ON CONFLICT (movement_id) DO UPDATE SET actor = EXCLUDED.actor`,
+    [writeOff.movementId, writeOff.saleId, writeOff.partition, writeOff.productId, -writeOff.quantity, writeOff.actor],
+  );
+}
+
 /** Increases that have not come back through the log, of partitions that are live, oldest first. */
 export async function listUnapplied(db: Queryable, limit: number): Promise<(Allocation & { epoch: number })[]> {
   const result = await db.query<Allocation & { epoch: number }>(

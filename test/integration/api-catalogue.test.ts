@@ -121,6 +121,7 @@ describe("sales", () => {
       onDecline: "hold",
       membersOnly: false,
       stockVisibility: "exact",
+      version: 1,
       createdAt: expect.any(String),
       items: [{ productId, name: "Tea", price: 2_500, perCustomerLimit: 2, remaining: 7 }],
     });
