@@ -94,6 +94,44 @@ export class Books {
     return Number(row?.n);
   }
 
+  /** Whether an order whose deadline was not after `deadline` is still on its way to its end. */
+  async isOverdue({ saleId }: Sale, deadline: Date): Promise<boolean> {
+    const rows = await this.query(
+      `SELECT FROM orders WHERE sale_id = $1 AND status IN ('RESERVED', 'CANCELLING') AND reserved_until <= $2 LIMIT 1`,
+      [saleId, deadline],
+    );
+    return rows.length > 0;
+  }
+
+  /** Those of them that expired, and when the last one was CANCELLED. */
+  async expired({ saleId }: Sale, deadline: Date): Promise<{ orders: number; lastAt: Date }> {
+    const [row] = await this.query<{ n: string; last: Date }>(
+      `SELECT count(*) AS n, max(t.at) AS last FROM orders o
+       JOIN order_timeline t ON t.order_id = o.id AND t.status = 'CANCELLED'
+       WHERE o.sale_id = $1 AND o.reserved_until <= $2 AND o.status = 'CANCELLED' AND o.reason = 'EXPIRED'`,
+      [saleId, deadline],
+    );
+    return { orders: Number(row?.n), lastAt: row?.last ?? new Date(Number.NaN) };
+  }
+
+  /** Redis against Postgres when the log is drained: units, holds and limits are those of the orders that still hold. */
+  async auditHolds(sale: Sale): Promise<Faults> {
+    const { available, reserved, sold } = await this.logHead(sale);
+    const [held, limits] = await Promise.all(
+      ["held", "limits"].map((key) => this.#redis.hlen(`onrush:{${sale.saleId}.0}:${key}`)),
+    );
+    const [row] = await this.query<{ holding: string; reserved: string; sold: string }>(
+      `SELECT (SELECT count(*) FROM orders WHERE sale_id = $1 AND stock_state = 'reserved') AS holding, reserved, sold
+       FROM stock WHERE sale_id = $1`,
+      [sale.saleId],
+    );
+    return faults({
+      oversold: Math.max(Math.abs(available + reserved + sold - sale.stock), Math.abs(sold - Number(row?.sold))),
+      lost: Math.max(Math.abs(reserved - Number(row?.reserved)), Math.abs(reserved - Number(row?.holding))),
+      duplicated: Math.max(Math.abs((held ?? 0) - reserved), Math.abs((limits ?? 0) - reserved - sold)),
+    });
+  }
+
   /** Redis against the generators: nothing was accepted that was not asked for, or beyond the stock. */
   async auditAdmission(sale: Sale, { answered, sent }: Tally): Promise<Faults> {
     const { accepted, available, reserved, sold } = await this.logHead(sale);

@@ -18,8 +18,24 @@ Examples:
 A ratio needs both of its scenarios. Results are kept in bench/results/. Exit code 1: something was oversold, lost or
 duplicated, or a scenario failed; no figures are printed then.`;
 
-const QUICK = { seconds: 2, burstSeconds: 10, shortRounds: 5, longRounds: 2, persistOrders: 50_000 };
-const FULL = { seconds: 8, burstSeconds: 30, shortRounds: 7, longRounds: 3, persistOrders: 200_000 };
+const QUICK = {
+  seconds: 2,
+  burstSeconds: 10,
+  shortRounds: 5,
+  longRounds: 2,
+  persistOrders: 50_000,
+  expiryOrders: 20_000,
+  depthOrdersMax: 100_000,
+};
+const FULL = {
+  seconds: 8,
+  burstSeconds: 30,
+  shortRounds: 7,
+  longRounds: 3,
+  persistOrders: 200_000,
+  expiryOrders: 100_000,
+  depthOrdersMax: 1_000_000,
+};
 /** With `--seconds`: orders that the persister gets for each. */
 const PERSIST_ORDERS_PER_SECOND = 10_000;
 const CONNECTIONS = 128;
@@ -54,6 +70,8 @@ export function parseCommand(argv: readonly string[]): Options {
     shortRounds: given.repeat ?? shape.shortRounds,
     longRounds: given.repeat ?? shape.longRounds,
     persistOrders: given.seconds === undefined ? shape.persistOrders : given.seconds * PERSIST_ORDERS_PER_SECOND,
+    expiryOrders: shape.expiryOrders,
+    depthOrdersMax: shape.depthOrdersMax,
     connections: given.connections ?? CONNECTIONS,
   };
 }

@@ -15,6 +15,10 @@ export interface Options {
   readonly longRounds: number;
   /** Orders in the log that the persister gets a round. */
   readonly persistOrders: number;
+  /** Reservations that end at once. */
+  readonly expiryOrders: number;
+  /** Orders in one sale, at most, when the cost of the next one is measured. */
+  readonly depthOrdersMax: number;
   readonly connections: number;
 }
 

@@ -2,8 +2,11 @@
 import type { Context } from "./context.ts";
 import { measureAdmission } from "./groups/admission.ts";
 import { measureEverything } from "./groups/everything.ts";
+import { measureExpiry } from "./groups/expiry.ts";
 import { measureLibrary } from "./groups/library.ts";
+import { measureMemory } from "./groups/memory.ts";
 import { drainAccepted, measurePersisting } from "./groups/persisting.ts";
+import { measureScale } from "./groups/scale.ts";
 import { startInstance } from "./instance.ts";
 import { type Sale, Shop } from "./shop.ts";
 
@@ -26,6 +29,18 @@ export async function runScenarios(context: Context): Promise<void> {
   if (everything) {
     context.say("Everything running on this machine ...");
     await withShop("api,persister,worker", (instance, shop) => measureEverything(context, instance, shop));
+  }
+  if (context.wants("expiry")) {
+    context.say("Reservations that end at once ...");
+    await withShop("api,persister,worker", (instance, shop) => measureExpiry(context, instance, shop));
+  }
+  if (context.wants("scale")) {
+    context.say("A sale that grows ...");
+    await withShop("api,persister", (instance, shop) => measureScale(context, instance, shop));
+  }
+  if (context.wants("memory")) {
+    context.say("What orders keep in Redis ...");
+    await withShop("api", (instance, shop) => measureMemory(context, instance, shop));
   }
 }
 

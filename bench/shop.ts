@@ -33,11 +33,13 @@ export class Shop {
     return `${this.apiUrl}/api/v1/orders`;
   }
 
-  async openSale(name: string, stock: number = AMPLE): Promise<Sale> {
+  /** @param reservationTtlSeconds the instance's own when absent: a day */
+  async openSale(name: string, stock: number = AMPLE, reservationTtlSeconds?: number): Promise<Sale> {
     const product = (await this.#call("/products", { name, price: PRICE })) as { id: string };
     const sale = (await this.#call("/sales", {
       name,
       items: [{ productId: product.id, stock, perCustomerLimit: PER_CUSTOMER_LIMIT }],
+      ...(reservationTtlSeconds !== undefined && { reservationTtlSeconds }),
     })) as { id: string };
     return { saleId: sale.id, productId: product.id, price: PRICE, stock };
   }
