@@ -60,6 +60,8 @@ export type Movement = Entry &
         readonly orders: readonly PlacedOrder[];
         /** Left out: the entry says nothing of it, or nothing that can be read; its orders stand all the same. */
         readonly decision?: Decision;
+        /** A lost order that is honoured: units that were held back for it are no longer. */
+        readonly fromHoldback?: true;
       }
     | { readonly kind: "settle" | "release"; readonly holds: readonly MovedHold[] }
     | { readonly kind: "restock"; readonly movementId: string; readonly sku: string; readonly quantity: number }
@@ -138,7 +140,11 @@ export function parseMovement(id: string, fields: readonly string[]): Movement {
       if (!Number.isSafeInteger(deadlineMs)) return broken();
       const decision = parseDecision(field);
       const orders = readAll(parsePlacedOrder);
-      return { kind, position, atMs, deadlineMs, orders, ...(decision && { decision }), unreadable };
+      const found = {
+        ...(decision && { decision }),
+        ...(field.get("from") === "holdback" && { fromHoldback: true as const }),
+      };
+      return { kind, position, atMs, deadlineMs, orders, ...found, unreadable };
     }
     case "settle":
     case "release":

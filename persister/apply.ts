@@ -7,6 +7,7 @@ import type { OrderChange } from "../engine/events.ts";
 import type { Partition } from "../engine/keys.ts";
 import { transaction } from "../engine/ledger/database.ts";
 import { transition } from "../engine/ledger/fates.ts";
+import { completeHonours } from "../engine/ledger/honours.ts";
 import { takeIntents } from "../engine/ledger/intents.ts";
 import {
   advancePosition,
@@ -107,6 +108,7 @@ async function writePlan(
   await updateStock(client, at, plan.stock);
   await insertMovements(client, at, plan.movements);
   for (const applied of plan.applied) await markAllocationApplied(client, at, applied);
+  if (plan.honoured.length > 0) await completeHonours(client, plan.honoured);
   await insertDeadLetters(client, at, plan.deadLetters);
   await outbox.enqueue(client, "payment", plan.paymentsDue);
   await outbox.enqueue(client, "compensation", plan.compensationsDue);

@@ -24,6 +24,8 @@ export interface LedgerPlan {
   readonly deadLetters: readonly DeadLetter[];
   readonly paymentsDue: readonly string[];
   readonly compensationsDue: readonly string[];
+  /** Lost orders that were placed anew from holdbacks. */
+  readonly honoured: readonly string[];
   /** Highest reservation number in the batch; 0: none. */
   readonly reservation: number;
 }
@@ -48,6 +50,7 @@ class Batch {
   readonly #deadLetters: DeadLetter[] = [];
   readonly #paymentsDue: string[] = [];
   readonly #compensationsDue: string[] = [];
+  readonly #honoured: string[] = [];
   #reservation = 0;
 
   constructor(state: LedgerState) {
@@ -86,6 +89,7 @@ class Batch {
       deadLetters: this.#deadLetters,
       paymentsDue: this.#paymentsDue,
       compensationsDue: this.#compensationsDue,
+      honoured: this.#honoured,
       reservation: this.#reservation,
     };
   }
@@ -94,6 +98,7 @@ class Batch {
     const moved = new UnitsBySku();
     for (const order of movement.orders) {
       this.#reservation = Math.max(this.#reservation, order.reservation);
+      if (movement.fromHoldback) this.#honoured.push(order.orderId);
       if (this.#orders.has(order.orderId)) {
         this.#bury(movement, {
           line: JSON.stringify(order),

@@ -216,18 +216,27 @@ export async function listRefused(db: Queryable, at: Partition): Promise<string[
   return result.rows.map(({ id }) => id);
 }
 
-/** Units held back whose time is over, of partitions that are live. @param nowMs Redis `TIME` */
-export async function listExpiredHoldbacks(
+/**
+ * Holdbacks whose time is over, of partitions that are live; from now on nobody can claim them. Those with claims that are
+ * on their way wait for them.
+ *
+ * @param nowMs Redis `TIME`
+ */
+export async function startReturns(
   db: Queryable,
   nowMs: number,
   limit: number,
 ): Promise<(Partition & { epoch: number; movementId: string; productId: string; quantity: number })[]> {
   const result = await db.query<Partition & { epoch: number; movementId: string; productId: string; quantity: number }>(
-    `SELECT h.movement_id AS "movementId", h.sale_id AS "saleId", h.partition, h.product_id AS "productId", h.quantity,
-       p.epoch
-     FROM holdbacks h JOIN sale_partitions p USING (sale_id, partition)
-     WHERE h.returned_at IS NULL AND h.until <= to_timestamp($1::float8 / 1000) AND p.state = 'live'
-     ORDER BY h.until LIMIT $2`,
+    `WITH chosen AS (
+       SELECT h.movement_id, p.epoch FROM holdbacks h JOIN sale_partitions p USING (sale_id, partition)
+       WHERE h.returned_at IS NULL AND h.claimed = 0 AND h.until <= to_timestamp($1::float8 / 1000) AND p.state = 'live'
+       ORDER BY h.until, h.movement_id LIMIT $2 FOR UPDATE OF h
+     )
+     UPDATE holdbacks h SET return_started_at = COALESCE(h.return_started_at, now()) FROM chosen
+     WHERE h.movement_id = chosen.movement_id
+     RETURNING h.movement_id AS "movementId", h.sale_id AS "saleId", h.partition, h.product_id AS "productId", h.quantity,
+       chosen.epoch`,
     [nowMs, limit],
   );
   return result.rows;

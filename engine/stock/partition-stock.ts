@@ -1,4 +1,4 @@
-// The stock-moving scripts other than place, typed: open, settle, release, restock, snapshot. Each call names the
+// The stock-moving scripts other than place, typed: open, settle, release, restock, honour, snapshot. Each call names the
 // partition's epoch and the highest seq known, and learns the position that its answer tells.
 import type { Redis } from "ioredis";
 import { CHANNELS, CONSUMER_GROUP, type Partition, partitionKeys, partitionName } from "../keys.ts";
@@ -27,6 +27,24 @@ export type RestockOutcome =
   | { readonly type: "OK"; readonly position: Position; readonly repeated: boolean }
   | { readonly type: "INSUFFICIENT"; readonly available: number }
   | { readonly type: "UNKNOWN_SKU" }
+  | PartitionRefusal;
+
+/** An order that is placed anew. */
+export interface HonourRequest {
+  readonly orderId: string;
+  readonly buyer: string;
+  /** {@link OrderPayload} as JSON. */
+  readonly payload: string;
+  /** Each product once; `fromHoldback`: units that Postgres has set aside for this order. */
+  readonly items: readonly { readonly sku: string; readonly units: number; readonly fromHoldback: number }[];
+}
+
+export type HonourOutcome = { readonly type: "HONOURED" | "KNOWN"; readonly position: Position } | HonourRefusal;
+
+export type HonourRefusal =
+  | { readonly type: "LIMIT_EXCEEDED"; readonly productId: string; readonly limit: number; readonly used: number }
+  | { readonly type: "SOLD_OUT"; readonly productId: string; readonly available: number }
+  | { readonly type: "UNKNOWN_PRODUCT"; readonly productId: string }
   | PartitionRefusal;
 
 export interface PartitionSettings {
@@ -124,6 +142,43 @@ export class PartitionStock {
     if (head === "UNKNOWN_SKU") return { type: "UNKNOWN_SKU" };
     if (movement.quantity > 0 && fourth === "MOVED") await this.#announce(partition);
     return { type: "OK", position: this.#learnFrom(partition, reply), repeated: fourth === "REPEATED" };
+  }
+
+  /** Holds the units of an order that was lost and is honoured; one that is known keeps what it has. */
+  async honour(partition: Partition, epoch: number, order: HonourRequest): Promise<HonourOutcome> {
+    const keys = partitionKeys(partition);
+    const { orderId, buyer, payload, items } = order;
+    const reply = await runScript(
+      this.#redis,
+      "honour",
+      [keys.meta, keys.stock, keys.held, keys.limits, keys.recentEven, keys.recentOdd, keys.stream],
+      [
+        epoch,
+        this.#minSeq(partition, epoch),
+        orderId,
+        buyer,
+        payload,
+        items.length,
+        ...items.flatMap((item) => [item.sku, item.units, item.fromHoldback]),
+      ],
+    );
+    const refusal = parseRefusal(reply);
+    if (refusal) return refusal;
+    const position = this.#learnFrom(partition, reply);
+    const [word, a = "", b = "", c = ""] = String((reply as unknown[])[3]).split("|");
+    switch (word) {
+      case "HONOURED":
+      case "KNOWN":
+        return { type: word, position };
+      case "LIMIT":
+        return { type: "LIMIT_EXCEEDED", productId: a, limit: Number(b), used: Number(c) };
+      case "SOLD_OUT":
+        return { type: "SOLD_OUT", productId: a, available: Number(b) };
+      case "UNKNOWN_SKU":
+        return { type: "UNKNOWN_PRODUCT", productId: a };
+      default:
+        throw new Error(`honour.lua answered an unknown verdict: ${word}`);
+    }
   }
 
   /** One consistent picture of the partition. */

@@ -24,7 +24,7 @@ import { Payments, type PaymentTiming } from "./payment/payments.ts";
 import { Settlement } from "./settlement/settlement.ts";
 import { allocationSweep } from "./sweeps/allocations.ts";
 import { expirySweep } from "./sweeps/expiry.ts";
-import { holdbackSweep } from "./sweeps/holdbacks.ts";
+import { holdbackSweep, honourSweep } from "./sweeps/holdbacks.ts";
 import { intentSweep } from "./sweeps/intents.ts";
 import { memberSweep } from "./sweeps/members.ts";
 import { paymentSweep } from "./sweeps/payments.ts";
@@ -122,6 +122,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
       allocationSweep(pool, stock, log),
       intentSweep(pool, outbox, log),
       holdbackSweep(pool, stock, log),
+      honourSweep(pool, stock, log),
       memberSweep(pool, log),
     ],
     { pool, redis, log, intervalMs: timing.sweepIntervalMs },

@@ -176,6 +176,7 @@ async function everyScript({ redis }: LuaServer): Promise<TestPartition> {
   await partition.age("recentPeriod", 1);
   await partition.release([[orders[1].id, 2]]);
   await partition.place([orders[0], order([[a, 1]], { scope: "t", hash: "h" })]);
+  await partition.honour(order([[a, 1]]), { [a]: 1 });
   await partition.place([order([[a, 99]])], { askedAgain: true });
   await redis.xreadgroup("GROUP", "persister", "p", "COUNT", 2, "STREAMS", partition.keys.stream, ">");
   await partition.acknowledge("1-1", 1, ["1-1"]);

@@ -139,6 +139,23 @@ export class TestPartition {
     return this.run("restock", [o.epoch ?? 1, o.minSeq ?? 0, movementId, name, quantity]);
   }
 
+  honour(
+    placed: TestOrder,
+    fromHoldback: Readonly<Record<string, number>> = {},
+    options: CallOptions = {},
+  ): Promise<unknown> {
+    const { id, buyer, payload, lines } = placed;
+    return this.run("honour", [
+      options.epoch ?? 1,
+      options.minSeq ?? 0,
+      id,
+      buyer,
+      payload,
+      lines.length,
+      ...lines.flatMap(([name, units]) => [name, units, fromHoldback[name] ?? 0]),
+    ]);
+  }
+
   acknowledge(position: string, persisted: number, ids: readonly string[]): Promise<unknown> {
     return this.run("acknowledge", [CONSUMER_GROUP, position, persisted, ...ids]);
   }
@@ -185,6 +202,7 @@ const KEYS_OF = {
   settle: ["meta", "stock", "held", "recentEven", "recentOdd", "stream"],
   release: ["meta", "stock", "held", "recentEven", "recentOdd", "stream", "limits"],
   restock: ["meta", "stock", "movements", "stream"],
+  honour: ["meta", "stock", "held", "limits", "recentEven", "recentOdd", "stream"],
   acknowledge: ["meta", "stream"],
   lease: ["lease"],
   snapshot: ["meta", "stock", "held", "stream"],
