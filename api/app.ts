@@ -1,12 +1,15 @@
 // The API as a Hono app. It can be called without sockets (`app.request(...)`); server.ts puts it on one.
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import { CartCache } from "../engine/cart/cart-cache.ts";
 import { OnrushError } from "../engine/errors.ts";
 import { findApiKey } from "../engine/members/api-keys.ts";
 import { accountRoutes } from "./auth/account-routes.ts";
 import { apiKeyRoutes } from "./auth/api-key-routes.ts";
 import { authRoutes } from "./auth/routes.ts";
 import { createTokens } from "./auth/tokens.ts";
+import { checkoutRoute } from "./cart/checkout.ts";
+import { cartRoutes } from "./cart/routes.ts";
 import type { ApiDependencies } from "./dependencies.ts";
 import { SECURITY_HEADERS } from "./http/answer.ts";
 import { clientAddressReader } from "./http/client-address.ts";
@@ -53,6 +56,8 @@ export function createEdge(deps: ApiDependencies): Edge {
 export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)): OpenAPIHono<ApiEnv> {
   const { app } = edge;
   const stock = new StockView(deps.engine, deps.pool);
+  const carts = new CartCache(deps.cacheRedis, deps.pool, (error) => deps.log.warn({ err: error }, "cart cache"));
+  const cart = { ...deps, carts, stock };
 
   placeOrderRoute(edge, deps);
   orderReadRoutes(edge, deps);
@@ -60,8 +65,10 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   productRoutes(edge, deps);
   saleRoutes(edge, deps, stock);
   saleAdminRoutes(edge, deps, stock);
-  authRoutes(edge, deps);
+  authRoutes(edge, { ...deps, carts });
   accountRoutes(edge, deps);
+  cartRoutes(edge, cart);
+  checkoutRoute(edge, cart);
   apiKeyRoutes(edge, deps);
   ticketRoute(edge, deps);
   healthRoutes(edge, deps);

@@ -28,6 +28,8 @@ export interface ApiDependencies {
   readonly pool: pg.Pool;
   /** A command connection, connected; may be the engine's own. */
   readonly redis: Redis;
+  /** For what may be lost: carts. May be the same. */
+  readonly cacheRedis: Redis;
   readonly outbox: Outbox;
   /** What the status server counts, for `/metrics`. */
   readonly statusCounters?: StatusCounters;

@@ -36,7 +36,13 @@ await runService("api", async (config, log) => {
   // Waiting for replicas blocks a connection: nothing but orders shall wait behind it.
   const orders = config.ackMode === "replicated" ? commandConnection(config.redisUrl, REDIS_COMMAND_TIMEOUT_MS) : redis;
   if (orders !== redis) orders.on("error", onError("the orders' Redis connection broke"));
+  const { cacheRedisUrl } = config;
+  const hasCacheOfItsOwn = cacheRedisUrl !== undefined && cacheRedisUrl !== config.redisUrl;
+  const cacheRedis = hasCacheOfItsOwn ? commandConnection(cacheRedisUrl, REDIS_COMMAND_TIMEOUT_MS) : redis;
+  if (cacheRedis !== redis) cacheRedis.on("error", onError("the cache's Redis connection broke"));
   await Promise.all([redis, orders, subscriber].map(connect));
+  // Carts can do without it.
+  if (cacheRedis !== redis) connect(cacheRedis).catch(onError("the cache's Redis cannot be reached"));
 
   const engine = new Engine({
     redis: orders,
@@ -64,7 +70,7 @@ await runService("api", async (config, log) => {
 
   let stopping = false;
   const statusCounters = new StatusCounters();
-  const deps = { config, log, engine, pool, redis, outbox, isStopping: () => stopping, statusCounters };
+  const deps = { config, log, engine, pool, redis, cacheRedis, outbox, isStopping: () => stopping, statusCounters };
   await ensureCatalogSale(deps);
   if (config.adminPassword) await ensureAdministrator(pool, config.adminEmail, config.adminPassword);
   const edge = createEdge(deps);
@@ -84,6 +90,7 @@ await runService("api", async (config, log) => {
       subscriber.disconnect();
       redis.disconnect();
       orders.disconnect();
+      cacheRedis.disconnect();
       await outbox.close();
       await pool.end();
     },

@@ -39,6 +39,8 @@ export interface OrderRequest {
   readonly payment?: { method: PaymentMethod; token?: string | undefined } | undefined;
   readonly address?: Address | undefined;
   readonly idempotencyKey?: string | undefined;
+  /** What the key belongs to: keys of different routes are different keys. Default: `POST /orders`. */
+  readonly route?: string | undefined;
 }
 
 /** An order that holds its units until `reservedUntil`. Amounts in minor units of `currency`. */
@@ -182,7 +184,7 @@ export class Engine {
       request.idempotencyKey === undefined
         ? undefined
         : {
-            scope: idempotencyScope(request.customerId, ORDERS_ROUTE, request.idempotencyKey),
+            scope: idempotencyScope(request.customerId, request.route ?? ORDERS_ROUTE, request.idempotencyKey),
             payloadHash: orderHash(request),
           };
     const outcome = await this.admission.place(at, state.epoch, {

@@ -1,4 +1,6 @@
 // Signing up, in and out, and who one is.
+import type { CartCache } from "../../engine/cart/cart-cache.ts";
+import { mergeCarts } from "../../engine/cart/carts.ts";
 import { OnrushError } from "../../engine/errors.ts";
 import { transaction } from "../../engine/ledger/database.ts";
 import { endSession, refreshSession, type StartedSession, startSession } from "../../engine/members/sessions.ts";
@@ -22,7 +24,19 @@ import { ACCESS_TOKEN_SECONDS } from "./tokens.ts";
 
 export const ACCOUNTS_TAG = "Accounts";
 
-export function authRoutes(edge: Edge, { pool, redis, outbox, log }: ApiDependencies): void {
+export function authRoutes(
+  edge: Edge,
+  { pool, redis, outbox, log, carts }: ApiDependencies & { readonly carts: CartCache },
+): void {
+  /** What somebody put in as a guest is there after signing in. A cart is not worth a sign-in that fails. */
+  const takeOverCart = async (guestId: string | undefined, memberId: string) => {
+    if (guestId === undefined) return;
+    try {
+      for (const cart of await mergeCarts(pool, guestId, memberId)) await carts.keep(cart);
+    } catch (error) {
+      log.warn({ err: error }, "a guest's cart could not be taken over");
+    }
+  };
   const tell = (ids: readonly string[]) => tellEnded(redis, edge.tokens, ids, log);
   const tokensOf = async ({ id, roles }: User, { sessionId, refreshToken }: StartedSession) => ({
     accessToken: await edge.tokens.issue(id, roles, sessionId),
@@ -55,6 +69,7 @@ export function authRoutes(edge: Edge, { pool, redis, outbox, log }: ApiDependen
         return { user, started: await startSession(client, user.id) };
       });
       if (!made) throw new OnrushError("EMAIL_TAKEN", "There is an account with this e-mail address.");
+      await takeOverCart(body.guestId, made.user.id);
       const tokens = await tokensOf(made.user, made.started);
       return jsonAnswer({ id: made.user.id, ...tokens }, 201, { location: "/api/v1/auth/me" });
     },
@@ -78,6 +93,7 @@ export function authRoutes(edge: Edge, { pool, redis, outbox, log }: ApiDependen
       if (!(await verifyPassword(user?.passwordHash, body.password)) || !user) {
         throw new OnrushError("UNAUTHENTICATED", "The e-mail address or the password is wrong.");
       }
+      await takeOverCart(body.guestId, user.id);
       return jsonAnswer(await tokensOf(user, await startSession(pool, user.id)));
     },
   );

@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { ROLES } from "../../engine/members/roles.ts";
 import type { User } from "../../engine/members/users.ts";
-import { text } from "../http/fields.ts";
+import { text, uuid } from "../http/fields.ts";
 
 const PASSWORD_MIN = 8;
 const PASSWORD_MAX = 128;
@@ -17,8 +17,11 @@ const password = text(1, PASSWORD_MAX).openapi({ format: "password" });
 const name = text(1, 100).openapi({ example: "김하늘" });
 const linkToken = z.string().min(1).max(200);
 
-export const signUp = z.object({ email, password: newPassword, name }).openapi("SignUp");
-export const credentials = z.object({ email: text(1, 254), password }).openapi("Credentials");
+/** A guest's UUID, whose cart the member takes over. */
+const guestId = uuid.optional().openapi({ description: "The guest's UUID whose cart the member takes over" });
+
+export const signUp = z.object({ email, password: newPassword, name, guestId }).openapi("SignUp");
+export const credentials = z.object({ email: text(1, 254), password, guestId }).openapi("Credentials");
 export const refreshRequest = z.object({ refreshToken: z.string().min(1).max(2_048) }).openapi("RefreshRequest");
 export const logOut = z.object({ refreshToken: z.string().min(1).max(2_048).optional() }).openapi("LogOut");
 export const emailOnly = z.object({ email }).openapi("EmailOnly");

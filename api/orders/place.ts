@@ -116,7 +116,8 @@ export function placeOrderRoute(edge: Edge, deps: ApiDependencies): void {
   });
 }
 
-function acceptance(placed: PlacedOrder, customerId: string) {
+/** The 202 body. */
+export function acceptance(placed: PlacedOrder, customerId: string) {
   return {
     orderTrackingId: placed.orderId,
     status: placed.status,
@@ -133,7 +134,7 @@ function acceptance(placed: PlacedOrder, customerId: string) {
 }
 
 /** The order as it is now. The receipt says the same as the first one: what it signs does not change. */
-async function answerReplay(
+export async function answerReplay(
   deps: ApiDependencies,
   orderId: string,
   applied: Record<string, string> | undefined,

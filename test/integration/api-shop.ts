@@ -102,7 +102,7 @@ export async function openApiShop(): Promise<ApiShop> {
   await engine.start();
   const outbox = await openOutbox(database.url, ignore);
   const log = createLogger("test", process.env["TEST_LOG_LEVEL"] ?? "silent");
-  const deps: ApiDependencies = { config: CONFIG, log, engine, pool, redis, outbox };
+  const deps: ApiDependencies = { config: CONFIG, log, engine, pool, redis, cacheRedis: redis, outbox };
   await ensureCatalogSale(deps);
   afterAll(async () => {
     engine.stop();
