@@ -3,8 +3,12 @@ import { Command } from "commander";
 import { group } from "./command.ts";
 import { auditCommands } from "./commands/audit.ts";
 import { completionCommand } from "./commands/completion.ts";
+import { proveCommands } from "./commands/prove.ts";
 import { rebuildCommand } from "./commands/rebuild.ts";
+import { saleCommands } from "./commands/sale.ts";
+import { saleWriteCommands } from "./commands/sale-write.ts";
 import { stockCommands } from "./commands/stock.ts";
+import { stockChangeCommands } from "./commands/stock-change.ts";
 
 /** All commands under `onrush`. */
 export function createProgram(): Command {
@@ -14,23 +18,29 @@ export function createProgram(): Command {
       "after",
       "\nWorks on the instance that runs on DATA_DIR (default .data), or on REDIS_URL\nand DATABASE_URL.\n" +
         "Exit codes: 0 fine, 1 found something wrong or could not do it, 2 bad usage.\n" +
-        "\nExamples:\n  onrush stock show\n  onrush stock rebuild --apply",
+        "\nExamples:\n  onrush sale list\n  onrush stock rebuild --apply",
     )
     .helpCommand(false)
     .exitOverride()
     // What went wrong is told in main.ts, once, in the form that was asked for.
     .configureOutput({ outputError: () => undefined });
 
+  const sale = group("sale", "sales: what is sold, when, and how");
+  saleCommands(sale);
+  saleWriteCommands(sale);
+
   const stock = group("stock", "what there is to sell, and what to do when Redis lost it");
   stockCommands(stock);
+  stockChangeCommands(stock);
   rebuildCommand(stock);
+  proveCommands(stock);
 
   const orders = group("orders", "orders of buyers");
 
   const audit = group("audit", "what operators did");
   auditCommands(audit);
 
-  for (const commands of [stock, orders, audit]) program.addCommand(inherit(commands, program));
+  for (const commands of [sale, stock, orders, audit]) program.addCommand(inherit(commands, program));
   completionCommand(program);
   return program;
 }
