@@ -5,7 +5,7 @@ import path from "node:path";
 import type { Redis } from "ioredis";
 import type pg from "pg";
 import { openPool } from "../engine/ledger/database.ts";
-import { type Outbox, openOutbox } from "../engine/outbox/outbox.ts";
+import type { Outbox } from "../engine/outbox/outbox.ts";
 import { commandConnection, connect } from "../engine/redis/connection.ts";
 import { loadScripts } from "../engine/redis/scripts.ts";
 import { KnownPositions } from "../engine/stock/known-positions.ts";
@@ -31,18 +31,17 @@ export async function withServers<T>(work: (servers: Servers) => Promise<T>): Pr
   return await withPool(databaseUrl, async (pool) => {
     const redis = commandConnection(redisUrl, COMMAND_TIMEOUT_MS);
     redis.on("error", ignore);
-    let outbox: Outbox | undefined;
+    const outbox = openOutboxLater(databaseUrl);
     try {
       await connect(redis).catch((error: Error) => {
         throw new CommandError(`Redis cannot be reached: ${error.message}`, "UNREACHABLE");
       });
       await loadScripts(redis);
-      outbox = await openOutbox(databaseUrl, ignore);
       const stock = new PartitionStock(redis, new KnownPositions());
       return await work({ pool, redis, outbox, stock, actor: actor() });
     } finally {
       redis.disconnect();
-      await outbox?.close().catch(ignore);
+      await outbox.close().catch(ignore);
     }
   });
 }
@@ -63,6 +62,20 @@ async function withPool<T>(databaseUrl: string, work: (pool: pg.Pool) => Promise
   } finally {
     await pool.end().catch(ignore);
   }
+}
+
+/** Few commands enqueue anything, and opening costs a connection and some statements: it happens at the first use. */
+function openOutboxLater(databaseUrl: string): Outbox {
+  let opened: Promise<Outbox> | undefined;
+  const outbox = () => {
+    opened ??= import("../engine/outbox/outbox.ts").then(({ openOutbox }) => openOutbox(databaseUrl, ignore));
+    return opened;
+  };
+  return {
+    enqueue: async (...call) => (await outbox()).enqueue(...call),
+    enqueueMail: async (...call) => (await outbox()).enqueueMail(...call),
+    close: async () => (await opened)?.close(),
+  };
 }
 
 function actor(): string {

@@ -14,6 +14,8 @@ export function widthOf(text: string): number {
 export interface TableOptions {
   /** Cells that a line may take; left out: as many as it needs. */
   readonly columns?: number | undefined;
+  /** Headings of columns that are never cut: ids, which people copy. */
+  readonly whole?: readonly string[];
 }
 
 /** Rows under their headings; columns of numbers stand at the right. */
@@ -25,7 +27,8 @@ export function table(
   const texts = [headings, ...rows.map((row) => row.map((cell) => oneLine(String(cell))))];
   const isNumber = headings.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === "number"));
   const needed = headings.map((_, column) => Math.max(...texts.map((row) => widthOf(row[column] ?? ""))));
-  const widths = fit(needed, headings, isNumber, options.columns);
+  const isWhole = headings.map((heading, column) => isNumber[column] || options.whole?.includes(heading));
+  const widths = fit(needed, headings, isWhole, options.columns);
   return texts
     .map((row) =>
       row
@@ -50,7 +53,12 @@ export function details(rows: readonly (readonly [string, string | number | null
     .join("\n");
 }
 
-function fit(needed: number[], headings: readonly string[], isNumber: readonly boolean[], columns?: number): number[] {
+function fit(
+  needed: number[],
+  headings: readonly string[],
+  isWhole: readonly (boolean | undefined)[],
+  columns?: number,
+): number[] {
   if (columns === undefined) return needed;
   const widths = [...needed];
   const floor = (column: number) => Math.max(COLUMN_MIN, widthOf(headings[column] ?? ""));
@@ -59,7 +67,7 @@ function fit(needed: number[], headings: readonly string[], isNumber: readonly b
     if (over <= 0) return widths;
     let widest = -1;
     for (const [column, width] of widths.entries()) {
-      if (isNumber[column] || width <= floor(column)) continue;
+      if (isWhole[column] || width <= floor(column)) continue;
       if (widest === -1 || width > (widths[widest] ?? 0)) widest = column;
     }
     if (widest === -1) return widths;

@@ -1,10 +1,10 @@
 // A sale as clients see it.
 import { z } from "@hono/zod-openapi";
+import { SALE_STATES, saleState } from "../../engine/catalogue/sale-state.ts";
 import type { SaleView } from "../../engine/catalogue/view.ts";
 import type { SaleStock } from "./stock-view.ts";
 
-export const SALE_STATES = ["scheduled", "open", "paused", "closed", "sold_out"] as const;
-export type SaleState = (typeof SALE_STATES)[number];
+export { SALE_STATES, saleState };
 
 /** What a sale with `stockVisibility: band` tells instead of a number. */
 export const STOCK_BANDS = ["none", "few", "some", "plenty"] as const;
@@ -71,15 +71,6 @@ export function representSale(sale: SaleView, stock: SaleStock) {
         : { remainingBand: bandOf(remainingOf(productId)) }),
     })),
   };
-}
-
-/** A sale that is closed or paused says so, whatever its stock; `sold_out` may become `open` again by returned units. */
-export function saleState(sale: SaleView, { remaining, nowMs }: SaleStock): SaleState {
-  if (sale.admission === "closed" || (sale.closesAt !== null && nowMs >= sale.closesAt.getTime())) return "closed";
-  if (sale.admission === "paused") return "paused";
-  if (nowMs < sale.opensAt.getTime()) return "scheduled";
-  const isSoldOut = sale.items.length > 0 && sale.items.every((item) => (remaining.get(item.productId) ?? 0) <= 0);
-  return isSoldOut ? "sold_out" : "open";
 }
 
 function bandOf(remaining: number): StockBand {
