@@ -1,10 +1,12 @@
 // Rebuilds a partition in Redis from Postgres, after Redis lost data or went back in time. An operator starts it.
 //
-//   1. what survives of the log is applied, up to the first hole
-//   2. the epoch is raised in Postgres and the partition closed: whatever still speaks of the old epoch is refused
-//   3. numbers that were acknowledged beyond that are declared lost, and their units held back for their receipts
-//   4. holds, limits, idempotency records and movement ids are written; load.lua makes the partition visible, whole
-//   5. the partition is opened; payments, settlements and compensations go on under the new epoch
+//   1. the partition is fenced: closed in Postgres, and its numbers taken from Redis, so that no script moves stock any more
+//      and the log that is there is all that will ever be acknowledged of this epoch
+//   2. what survives of the log is applied, up to the first hole
+//   3. the epoch is raised in Postgres: whatever still speaks of the old epoch is refused
+//   4. numbers that were acknowledged beyond that are declared lost, and their units held back for their receipts
+//   5. holds, limits, idempotency records and movement ids are written; load.lua makes the partition visible, whole
+//   6. the partition is opened; payments, settlements and compensations go on under the new epoch
 //
 // A crash at any step leaves the partition closed; running the rebuild again starts over under a further epoch.
 import { randomUUID } from "node:crypto";
@@ -14,6 +16,7 @@ import { findSale, type Sale } from "../../engine/catalogue/sales.ts";
 import { CONSUMER_GROUP, type Partition, partitionKeys } from "../../engine/keys.ts";
 import { transaction } from "../../engine/ledger/database.ts";
 import { transition } from "../../engine/ledger/fates.ts";
+import { suspendPartition } from "../../engine/ledger/log.ts";
 import { findPartition } from "../../engine/ledger/partitions.ts";
 import {
   declareLost,
@@ -100,10 +103,12 @@ export async function rebuildPartition(
 }
 
 async function rebuildLocked(deps: RebuildDependencies, at: Partition, actor: string): Promise<RebuildReport> {
-  const survivors = await applySurvivors(deps, at);
+  await partitionOf(deps.pool, at);
   const sale = await findSale(deps.pool, at.saleId);
-  const row = await partitionOf(deps.pool, at);
   if (!sale) throw new RebuildError(`There is no sale ${at.saleId}.`);
+  await fence(deps, at);
+  const survivors = await applySurvivors(deps, at);
+  const row = await partitionOf(deps.pool, at);
   const from = { epoch: row.epoch, seq: row.seq };
   const nowMs = await redisNowMs(deps.redis);
 
@@ -125,6 +130,13 @@ async function rebuildLocked(deps: RebuildDependencies, at: Partition, actor: st
   await load(deps.redis, at, sale, { epoch, reservation: row.reservation, day: Math.floor(nowMs / DAY_MS), stock });
   await markRebuilt(deps.pool, at, epoch);
   return { ...at, from, survivors, lost, heldBack, holds, stock, epoch };
+}
+
+// A rebuild may come while the partition sells: an order that were accepted between the last look at the log and the new
+// epoch would be acknowledged and gone. Without its numbers every script refuses the partition; the log stays.
+async function fence({ pool, redis }: RebuildDependencies, at: Partition): Promise<void> {
+  await suspendPartition(pool, at, "being rebuilt");
+  await redis.del(partitionKeys(at).meta);
 }
 
 async function partitionOf(pool: pg.Pool, at: Partition) {
@@ -189,8 +201,6 @@ async function writeRecords({ pool, redis }: RebuildDependencies, at: Partition,
   const keys = partitionKeys(at);
   const today = Math.floor(nowMs / DAY_MS);
   const bucketOf = (day: number) => (day % 2 === 0 ? keys.idempotencyEven : keys.idempotencyOdd);
-  // The numbers go first: from here on no script can touch the partition.
-  await redis.del(keys.meta);
   await redis.unlink(
     keys.held,
     keys.limits,

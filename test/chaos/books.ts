@@ -6,6 +6,8 @@ import type {
   Books,
   ChargeRow,
   DeadLetterRow,
+  HoldbackRow,
+  LostRange,
   NumberRow,
   OrderRow,
   PartitionRow,
@@ -18,16 +20,56 @@ import type { System } from "./system.ts";
 const LEDGER_PAGE = 1_000;
 const LEDGER_ATTEMPTS_MAX = 20;
 
-/** To be called at rest. `isRedisLost`: the fault destroyed it, and nobody has rebuilt it. */
-export async function readBooks(system: System, sale: Sale, isRedisLost: boolean): Promise<Books> {
+/** To be called at rest. */
+export async function readBooks(system: System, sale: Sale): Promise<Books> {
   const ledger = await readPostgres(system, sale.id);
   const orders = new Set(ledger.orders.map(({ id }) => id));
   return {
     products: sale.products,
     ...ledger,
-    redis: isRedisLost ? undefined : await readRedis(system, sale.id, ledger.partitions),
+    redis: await readRedis(system, sale.id, ledger.partitions),
     charges: await readCharges(system, orders, await listOtherOrders(system, sale.id)),
   };
+}
+
+const PARTITIONS =
+  "SELECT partition, epoch, seq, state, reason FROM sale_partitions WHERE sale_id = $1 ORDER BY partition";
+const STOCK = `SELECT partition, product_id AS "productId", allocated, reserved, sold,
+    (SELECT coalesce(sum(a.quantity), 0)::bigint FROM allocations a WHERE a.sale_id = s.sale_id
+       AND a.partition = s.partition AND a.product_id = s.product_id) AS allocations
+  FROM stock s WHERE sale_id = $1 ORDER BY partition, product_id`;
+const HOLDBACKS = `SELECT partition, product_id AS "productId", quantity, returned_at IS NOT NULL AS returned
+  FROM holdbacks WHERE sale_id = $1`;
+
+/**
+ * Stock by both books at one number of the log, while orders are on their way; `undefined` when Postgres was behind, or
+ * the log moved on between the two looks at it.
+ */
+export async function readStockAtOneNumber(
+  system: System,
+  saleId: string,
+): Promise<Pick<Books, "stock" | "redis" | "partitions" | "holdbacks"> | undefined> {
+  const ledger = await transaction(system.pool, async (db) => {
+    await db.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    const rows = async <Row extends object>(text: string) => (await db.query<Row>(text, [saleId])).rows;
+    const partitions = await rows<PartitionRow>(PARTITIONS);
+    const redis = await readRedis(system, saleId, partitions);
+    return { partitions, redis, stock: await rows<StockRow>(STOCK), holdbacks: await rows<HoldbackRow>(HOLDBACKS) };
+  });
+  // Numbers only grow: where the second look finds the number of the first, nothing moved while the keys were read.
+  const after = await readRedis(system, saleId, ledger.partitions);
+  const isOne = ledger.partitions.every(({ partition, epoch, seq }) =>
+    [ledger.redis, after].every((redis) =>
+      redis.some((row) => row.partition === partition && row.epoch === epoch && row.seq === seq),
+    ),
+  );
+  return isOne ? ledger : undefined;
+}
+
+/** Units that are held back at the moment. */
+export async function heldBackNow({ pool }: System, saleId: string): Promise<number> {
+  const result = await pool.query<HoldbackRow>(HOLDBACKS, [saleId]);
+  return result.rows.reduce((sum, { returned, quantity }) => sum + (returned ? 0 : quantity), 0);
 }
 
 async function readPostgres({ pool }: System, saleId: string) {
@@ -35,14 +77,11 @@ async function readPostgres({ pool }: System, saleId: string) {
     await db.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY");
     const rows = async <Row extends object>(text: string) => (await db.query<Row>(text, [saleId])).rows;
     return {
-      partitions: await rows<PartitionRow>(
-        "SELECT partition, epoch, seq, state, reason FROM sale_partitions WHERE sale_id = $1 ORDER BY partition",
-      ),
-      stock: await rows<StockRow>(
-        `SELECT partition, product_id AS "productId", allocated, reserved, sold,
-           (SELECT coalesce(sum(a.quantity), 0)::bigint FROM allocations a WHERE a.sale_id = s.sale_id
-              AND a.partition = s.partition AND a.product_id = s.product_id) AS allocations
-         FROM stock s WHERE sale_id = $1 ORDER BY partition, product_id`,
+      partitions: await rows<PartitionRow>(PARTITIONS),
+      stock: await rows<StockRow>(STOCK),
+      holdbacks: await rows<HoldbackRow>(HOLDBACKS),
+      lostRanges: await rows<LostRange>(
+        `SELECT partition, epoch, from_seq AS "fromSeq", to_seq AS "toSeq" FROM lost_ranges WHERE sale_id = $1`,
       ),
       numbers: await rows<NumberRow>(
         `SELECT partition, epoch, seq, sum(refused)::bigint AS refused FROM stock_movements WHERE sale_id = $1

@@ -30,6 +30,14 @@ export interface Learned {
   readonly orderStatus?: string;
   readonly version?: number;
   readonly replayed?: boolean;
+  /** Where the receipt says that the order stands in the log. */
+  readonly position?: LogPosition;
+}
+
+export interface LogPosition {
+  readonly partition: number;
+  readonly epoch: number;
+  readonly seq: number;
 }
 
 export type HistoryEvent = { readonly at: number } & (
@@ -93,6 +101,10 @@ export interface Placement {
   readonly payment: { readonly method: string; readonly token?: string } | undefined;
   /** Order ids that its answers named as accepted. */
   readonly orderIds: readonly string[];
+  /** Where those that showed a receipt stand in the log. */
+  readonly positions: ReadonlyMap<string, LogPosition>;
+  /** When (by the history's clock) an order was first named as accepted. */
+  readonly acknowledgedAt: ReadonlyMap<string, number>;
   /** Some attempt ended without anybody knowing how, or has not ended. */
   readonly inDoubt: boolean;
   readonly refused: boolean;
@@ -102,7 +114,14 @@ export interface Placement {
 export function placementsOf(events: readonly HistoryEvent[]): Placement[] {
   const placements = new Map<
     number,
-    Placement & { orderIds: string[]; inDoubt: boolean; refused: boolean; open: number }
+    Placement & {
+      orderIds: string[];
+      positions: Map<string, LogPosition>;
+      acknowledgedAt: Map<string, number>;
+      inDoubt: boolean;
+      refused: boolean;
+      open: number;
+    }
   >();
   for (const event of events) {
     if (event.type === "invoke") {
@@ -111,7 +130,8 @@ export function placementsOf(events: readonly HistoryEvent[]): Placement[] {
       if (known) known.open += 1;
       else {
         const { op, buyer, key = "", items = [], payment } = event;
-        const ends = { orderIds: [], inDoubt: false, refused: false, open: 1 };
+        const told = { orderIds: [], positions: new Map(), acknowledgedAt: new Map() };
+        const ends = { ...told, inDoubt: false, refused: false, open: 1 };
         placements.set(op, { op, buyer, key, items, payment, ...ends });
       }
       continue;
@@ -121,9 +141,11 @@ export function placementsOf(events: readonly HistoryEvent[]): Placement[] {
     placement.open -= 1;
     if (event.type === "info") placement.inDoubt = true;
     if (event.type === "fail") placement.refused = true;
-    if (event.type === "ok" && event.orderId !== undefined && !placement.orderIds.includes(event.orderId)) {
-      placement.orderIds.push(event.orderId);
-    }
+    if (event.type !== "ok" || event.orderId === undefined) continue;
+    if (event.position) placement.positions.set(event.orderId, event.position);
+    if (placement.orderIds.includes(event.orderId)) continue;
+    placement.orderIds.push(event.orderId);
+    placement.acknowledgedAt.set(event.orderId, event.at);
   }
   return [...placements.values()].map(({ open, ...placement }) => ({
     ...placement,

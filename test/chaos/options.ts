@@ -1,10 +1,11 @@
 // The command line of `npm run chaos`.
 import { Command, InvalidArgumentError } from "commander";
-import type { Fault } from "./faults/fault.ts";
+import type { Fault, Pace } from "./faults/fault.ts";
 
 export interface Options {
   readonly seed: number;
   readonly faults: readonly Fault[];
+  readonly pace: Pace;
   /** Goes through the faults again and again for so long, each time with the next seed; undefined: once. */
   readonly forMs: number | undefined;
   /** How long a sale gets to come to rest. */
@@ -56,6 +57,7 @@ export function readOptions(args: readonly string[], faults: readonly Fault[]): 
   return {
     seed: given.seed ?? Math.floor(Math.random() * 1_000_000),
     faults: faults.filter(({ name, quick }) => (given.fault ? given.fault.includes(name) : !given.quick || quick)),
+    pace: given.quick ? "short" : "full",
     forMs: given.minutes === undefined ? undefined : given.minutes * 60_000,
     patienceMs: given.patience * 1_000,
     list: given.list ?? false,

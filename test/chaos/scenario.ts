@@ -1,13 +1,12 @@
 // One fault from end to end: a sale of its own, a rush, the fault in the middle of it, rest, judgement.
-import { setTimeout as sleep } from "node:timers/promises";
 import { untilAtRest } from "../../demo/proof/rest.ts";
 import { seededRandom } from "../../demo/random.ts";
 import { KnownPositions } from "../../engine/stock/known-positions.ts";
 import { PartitionStock } from "../../engine/stock/partition-stock.ts";
-import { readBooks } from "./books.ts";
+import { heldBackNow, readBooks } from "./books.ts";
 import type { Books, Violation } from "./checker/books.ts";
 import { check, type Minimum, shortfalls } from "./checker/check.ts";
-import { type Fault, type Strike, unmet, until } from "./faults/fault.ts";
+import { type Fault, type Pace, type Strike, unmet, until } from "./faults/fault.ts";
 import { type Counts, countsOf, History, placementsOf } from "./history.ts";
 import { openSale } from "./shop.ts";
 import type { ProcessName, RoleName, System } from "./system.ts";
@@ -41,12 +40,18 @@ const RUSH_TIMEOUT_MS = 15_000;
 const RUSH_AFTER_MS = 1_000;
 const ROLES: readonly ProcessName[] = ["redis", "postgres", "gateway", "persister", "worker", "api"];
 
-/** @param patienceMs how long the sale gets to come to rest */
-export async function runScenario(system: System, fault: Fault, seed: number, patienceMs: number): Promise<Outcome> {
+export interface Rules {
+  readonly seed: number;
+  /** How long the sale gets to come to rest. */
+  readonly patienceMs: number;
+  readonly pace: Pace;
+}
+
+export async function runScenario(system: System, fault: Fault, { seed, patienceMs, pace }: Rules): Promise<Outcome> {
   await applySettings(system, fault, (settings) => settings);
   const sale = await openSale(system, fault.name);
   const history = new History();
-  const stage = { system, sale, history, random: seededRandom(seed ^ 0x5eed) };
+  const stage = { system, sale, history, random: seededRandom(seed ^ 0x5eed), pace };
   const crowd = startCrowd(system.apiUrl, sale, history, seed, { ...LOAD, ...fault.load });
 
   const deathsBefore = deathsOf(system);
@@ -66,9 +71,9 @@ export async function runScenario(system: System, fault: Fault, seed: number, pa
   await crowd.done;
 
   const endedAt = performance.now();
-  const motion = strike.isRedisLost ? await settle() : await rest(system, sale.id, patienceMs);
+  const motion = await rest(system, sale.id, patienceMs);
   const atRestMs = motion === undefined ? Math.round(performance.now() - endedAt) : undefined;
-  const books = await readBooks(system, sale, strike.isRedisLost === true);
+  const books = await readBooks(system, sale);
   const counts = countsOf(placementsOf(history.events));
   const deaths = deathsOf(system) - deathsBefore;
   const violations = [
@@ -86,10 +91,10 @@ export async function runScenario(system: System, fault: Fault, seed: number, pa
       fired: strike.fired,
       evidence: strike.evidence,
       counts,
-      sellsAgainMs: strike.isRedisLost ? undefined : firstAcceptedAfter(history, healedAtMs),
+      sellsAgainMs: firstAcceptedAfter(history, healedAtMs),
       atRestMs,
       violations,
-      shortfalls: shortfalls(counts, strike.fired, { ...MINIMUM, ...fault.minimum }),
+      shortfalls: shortfalls(counts, strike.fired, { ...MINIMUM, ...fault.minimum }, strike.planned),
     },
     history,
     books,
@@ -105,15 +110,17 @@ async function applySettings(
     await system.restart(role as RoleName, of(settings));
 }
 
-/** Where nothing comes to rest: a moment for what is under way. */
-async function settle(): Promise<undefined> {
-  await sleep(1_500);
-  return undefined;
-}
-
-async function rest({ pool, redis }: System, saleId: string, patienceMs: number): Promise<string | undefined> {
+async function rest(system: System, saleId: string, patienceMs: number): Promise<string | undefined> {
+  const { pool, redis } = system;
+  const deadline = performance.now() + patienceMs;
+  const left = () => Math.max(0, deadline - performance.now());
   const stock = new PartitionStock(redis, new KnownPositions());
-  return await untilAtRest({ pool, stock, saleId }, patienceMs);
+  const atRest = () => untilAtRest({ pool, stock, saleId }, left());
+  const motion = await atRest();
+  if (motion !== undefined || (await heldBackNow(system, saleId)) === 0) return motion;
+  // What comes back is a movement of its own.
+  if (!(await until(async () => (await heldBackNow(system, saleId)) === 0, left()))) return "units are held back";
+  return await atRest();
 }
 
 function firstAcceptedAfter(history: History, atMs: number): number | undefined {

@@ -2,7 +2,7 @@
 // explains a failure: the history, the books' owner's logs, the seed.
 import { tmpdir } from "node:os";
 import path from "node:path";
-import type { Fault } from "./faults/fault.ts";
+import type { Fault, Pace } from "./faults/fault.ts";
 import { isGood, trace } from "./report.ts";
 import { runScenario, type Verdict } from "./scenario.ts";
 import { type System, startSystem } from "./system.ts";
@@ -12,12 +12,14 @@ export interface SuiteOptions {
   readonly seed: number;
   readonly forMs: number | undefined;
   readonly patienceMs: number;
+  readonly pace: Pace;
   say(line: string): void;
   readonly signal: AbortSignal;
 }
 
 /** @returns a verdict for each run; a run that could not be carried out counts as one that proves nothing */
-export async function runSuite({ faults, seed, forMs, patienceMs, say, signal }: SuiteOptions): Promise<Verdict[]> {
+export async function runSuite(options: SuiteOptions): Promise<Verdict[]> {
+  const { faults, seed, forMs, patienceMs, pace, say, signal } = options;
   const verdicts: Verdict[] = [];
   const endsAt = performance.now() + (forMs ?? 0);
   let system: System | undefined;
@@ -37,7 +39,7 @@ export async function runSuite({ faults, seed, forMs, patienceMs, say, signal }:
             say(`  ${error.message}; once more, on other ports`);
             return startSystem();
           });
-          const outcome = await runScenario(system, fault, seed + round, patienceMs);
+          const outcome = await runScenario(system, fault, { seed: seed + round, patienceMs, pace });
           verdicts.push(outcome.verdict);
           say(`  ${summary(outcome.verdict)}`);
           if (!isGood(outcome.verdict)) {

@@ -20,13 +20,15 @@ import { Lifeline } from "../support/faults/lifeline.ts";
 import { FaultProcess } from "../support/faults/process.ts";
 import { FaultProxy } from "../support/faults/proxy.ts";
 import { scratchFolder } from "../support/scratch.ts";
+import { type Replica, startReplica } from "./replica.ts";
 
 export type ProcessName = "redis" | "postgres" | "gateway" | "persister" | "persister2" | "worker" | "api";
 export type RoleName = "persister" | "persister2" | "worker" | "api";
 export type PathName =
-  | `${"api" | "persister" | "worker"}>redis`
-  | `${"api" | "persister" | "worker" | "gateway"}>postgres`
-  | "worker>gateway";
+  | `${"api" | "persister" | "worker" | "cli" | "admin"}>redis`
+  | `${"api" | "persister" | "worker" | "gateway" | "cli"}>postgres`
+  | "worker>gateway"
+  | "replica>redis";
 
 export type Settings = Readonly<Record<string, string>>;
 
@@ -48,18 +50,22 @@ const PASSED_ON = ["PATH", "HOME", "TMPDIR", "LANG", "TZ"];
 export interface System {
   readonly apiUrl: string;
   readonly gateway: { readonly url: string; readonly key: string };
-  /** Administrator's way to the servers, past every proxy. */
+  /** Administrator's way to the servers; no fault is made on it. */
   readonly redis: Redis;
   readonly pool: pg.Pool;
-  readonly databaseUrl: string;
-  readonly redisUrl: string;
+  /** What the admin CLI is told. */
+  readonly cliEnvironment: NodeJS.ProcessEnv;
   readonly folder: string;
+  /** Where Redis keeps its configuration and, in `appendonlydir`, its append-only file. */
+  readonly redisFolder: string;
   process(name: ProcessName): FaultProcess;
   path(name: PathName): FaultProxy;
   /** Starts a role again with other settings; those of earlier calls are forgotten. */
   restart(role: RoleName, settings: Settings): Promise<void>;
   /** Every proxy passes again. */
   healPaths(): void;
+  /** Starts a replica of Redis, behind the path `replica>redis`; resolves when it is in step. */
+  startReplica(): Promise<Replica>;
   /** Ends everything. @returns the folder, when it was kept */
   close(options: { keepFolder: boolean }): Promise<string | undefined>;
 }
@@ -112,17 +118,18 @@ export async function startSystem(): Promise<System> {
     Object.entries(specs).map(([name, spec]) => [name, new FaultProcess(spec, lifeline)]),
   ) as Record<ProcessName, FaultProcess>;
 
-  const redisUrl = redisSpec.urlOf("onrush_admin");
   const databaseUrl = postgresSpec.urlOf("onrush");
-  const redis = commandConnection(redisUrl, 5_000);
+  const redis = commandConnection(via(redisSpec.urlOf("onrush_admin"), paths, "admin>redis"), 5_000);
   redis.on("error", () => undefined); // it mends itself; what fails for good is thrown by the command
   const pool = openPool(
     databaseUrl,
     { connectionsMax: 3, applicationName: "onrush-chaos", statementTimeoutMs: 30_000 },
     () => undefined,
   );
+  let replica: Replica | undefined;
   const close = async ({ keepFolder }: { keepFolder: boolean }) => {
     redis.disconnect();
+    await replica?.process.down("SIGKILL");
     await pool.end().catch(() => undefined);
     for (const name of ["api", "worker", "persister", "persister2", "gateway", "redis", "postgres"] as const) {
       // What was written is judged by now: nothing has to drain.
@@ -150,15 +157,24 @@ export async function startSystem(): Promise<System> {
     gateway: { url: `http://127.0.0.1:${gateway.port}`, key: gateway.key },
     redis,
     pool,
-    databaseUrl,
-    redisUrl,
+    cliEnvironment: {
+      PATH: process.env["PATH"],
+      DATA_DIR: folder,
+      REDIS_URL: via(redisSpec.urlOf("onrush_admin"), paths, "cli>redis"),
+      DATABASE_URL: via(databaseUrl, paths, "cli>postgres"),
+    },
     folder,
+    redisFolder: path.join(folder, "redis"),
     process: (name) => processes[name],
     path: (name) => paths[name],
     async restart(name, settings) {
       overrides[name] = settings;
       await processes[name].stop();
       await processes[name].start();
+    },
+    startReplica: async () => {
+      replica = await startReplica({ folder, passwords, lifeline, paths, logFile: logFile("replica") });
+      return replica;
     },
     healPaths: () => {
       for (const proxy of Object.values(paths)) proxy.heal();
@@ -247,10 +263,14 @@ async function startPaths(ports: {
     "api>redis": ports.redis,
     "persister>redis": ports.redis,
     "worker>redis": ports.redis,
+    "cli>redis": ports.redis,
+    "admin>redis": ports.redis,
+    "replica>redis": ports.redis,
     "api>postgres": ports.postgres,
     "persister>postgres": ports.postgres,
     "worker>postgres": ports.postgres,
     "gateway>postgres": ports.postgres,
+    "cli>postgres": ports.postgres,
     "worker>gateway": ports.gateway,
   };
   const started = Object.entries(targets).map(async ([name, port]) => [name, await FaultProxy.start(port)] as const);

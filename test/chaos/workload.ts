@@ -4,13 +4,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type HttpAnswer, HttpClient, member } from "../../demo/http.ts";
 import { type Random, seededRandom, seededUuid } from "../../demo/random.ts";
-import type { Asked, History, Learned, Line } from "./history.ts";
+import type { Asked, History, Learned, Line, LogPosition } from "./history.ts";
 import type { Sale } from "./shop.ts";
 
 export interface Load {
   readonly ordersPerSecond: number;
   /** Buys for at least so long. */
   readonly forMs: number;
+  /** Cards that are hard to charge, and which part of the orders pays by them; default: none. */
+  readonly hardCards?: { readonly tokens: readonly string[]; readonly part: number };
 }
 
 export const LOAD: Load = { ordersPerSecond: 60, forMs: 4_000 };
@@ -55,7 +57,7 @@ export function startCrowd(apiUrl: string, sale: Sale, history: History, seed: n
       const dueIn = startedAt + (n * 1_000) / load.ordersPerSecond - performance.now();
       if (dueIn > 0) await sleep(dueIn);
       if (performance.now() >= endsAt) break;
-      const wish = draw(random, buyers, sale, performance.now() - startedAt);
+      const wish = draw(random, buyers, sale, load, performance.now() - startedAt);
       visits.push(visit(http, history, sale, wish, seededRandom(seed ^ (n * 0x9e3779b1)), () => endsAt + PATIENCE_MS));
     }
     await Promise.all(visits);
@@ -70,7 +72,7 @@ export function startCrowd(apiUrl: string, sale: Sale, history: History, seed: n
   };
 }
 
-function draw(random: Random, buyers: readonly string[], sale: Sale, sinceMs: number): Wish {
+function draw(random: Random, buyers: readonly string[], sale: Sale, { hardCards }: Load, sinceMs: number): Wish {
   const pick = <T>(from: readonly T[]) => from[Math.floor(random() * from.length)] as T;
   const weights = [0, 0, 0, 1, 2, 2, 3]; // the one that is gone at once is wanted by few
   const line = (): Line => ({
@@ -83,6 +85,9 @@ function draw(random: Random, buyers: readonly string[], sale: Sale, sinceMs: nu
     key: seededUuid(random),
     items: Array.from({ length: lines }, line), // two lines of one product happen, and count together
   };
+  if (hardCards && random() < hardCards.part) {
+    return { ...wish, payment: { method: "card", token: pick(hardCards.tokens) }, next: "watch" };
+  }
   const [means, after] = [random(), random()];
   if (means < 0.15 && (sinceMs < UNPAID_UNTIL_MS || after < 0.8)) {
     const next = after < 0.45 ? "cancel" : after < 0.8 ? "pay" : "leave";
@@ -195,6 +200,7 @@ function learnedFrom(answer: HttpAnswer | undefined): Learned {
   };
   const [orderId, orderStatus, version] = [text("orderTrackingId"), text("status"), member(body, "version")];
   const code = status >= 300 ? text("code") : undefined;
+  const position = positionIn(text("receipt"));
   return {
     status,
     ...(code !== undefined && { code }),
@@ -202,5 +208,13 @@ function learnedFrom(answer: HttpAnswer | undefined): Learned {
     ...(status < 300 && orderStatus !== undefined && { orderStatus }),
     ...(typeof version === "number" && { version }),
     ...(headers["idempotent-replayed"] === "true" && { replayed: true }),
+    ...(position && { position }),
   };
+}
+
+/** `r1.<order>.<sale>.<partition>.<epoch>.<seq>...`; that it is genuine is another test's affair. */
+function positionIn(receipt: string | undefined): LogPosition | undefined {
+  const [, , , partition, epoch, seq] = (receipt ?? "").split(".").map(Number);
+  if (partition === undefined || epoch === undefined || seq === undefined) return undefined;
+  return { partition, epoch, seq };
 }

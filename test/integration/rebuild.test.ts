@@ -156,6 +156,30 @@ describe("a rebuild while the log survives", () => {
     await persisted((await place(sale, 6)).orderId);
   });
 
+  it("may come while the sale sells: every order that was acknowledged is there", async () => {
+    const sale = await openTestSale(shop, { stock: 10_000 });
+    const acknowledged: string[] = [];
+    let isSelling = true;
+    const buyers = Array.from({ length: 8 }, async () => {
+      while (isSelling) {
+        const placed = await place(sale).catch((error: { code?: string }) => {
+          if (error.code !== "STOCK_UNAVAILABLE") throw error;
+        });
+        if (placed?.type === "placed") acknowledged.push(placed.orderId);
+        else await new Promise(setImmediate); // a refusal may come without any waiting
+      }
+    });
+    for (let epoch = 2; epoch <= 4; epoch += 1) {
+      const before = acknowledged.length;
+      await until(async () => expect(acknowledged.length).toBeGreaterThan(before + 50));
+      expect(await rebuild(sale)).toMatchObject({ epoch, lost: undefined });
+    }
+    isSelling = false;
+    await Promise.all(buyers);
+    for (const orderId of acknowledged) await persisted(orderId);
+    expect(await stockOf(sale)).toMatchObject({ reserved: acknowledged.length });
+  });
+
   it("fences an older Redis: it is refused before it sells, and rebuilt at a new epoch", async () => {
     const sale = await openTestSale(shop, { stock: 10 });
     const keys = partitionKeys(at(sale));

@@ -1,7 +1,7 @@
 // Promises 4, 6 and 7: what clients were told is so. Acknowledged orders are there, nothing is there that nobody asked for,
 // a key leads to one order, limits hold, and what was read of an order was true at its version.
-import type { HistoryEvent, Placement } from "../history.ts";
-import { type Allowances, type Books, type OrderRow, unitsOf, type Violation } from "./books.ts";
+import type { HistoryEvent, LogPosition, Placement } from "../history.ts";
+import { type Allowances, type Books, type LostRange, type OrderRow, unitsOf, type Violation } from "./books.ts";
 
 export function checkAcknowledged(
   books: Books,
@@ -11,35 +11,77 @@ export function checkAcknowledged(
 ): Violation[] {
   const orders = new Map(books.orders.map((order) => [order.id, order]));
   return [
-    ...present(placements, orders, allowed),
+    ...present(placements, orders, books, allowed),
+    ...heldBack(placements, orders, books, allowed),
     ...askedFor(placements, books.orders),
-    ...oneOrderPerKey(placements, books.orders),
-    ...withinLimits(books, allowed),
+    ...oneOrderPerKey(placements, books),
+    ...withinLimits(books),
     ...truthfulReads(events, orders),
-    ...gapless(books, allowed),
+    ...gapless(books),
   ];
 }
 
 function present(
   placements: readonly Placement[],
   orders: ReadonlyMap<string, OrderRow>,
-  { mayBeLost }: Allowances,
+  { lostRanges }: Books,
+  { mayLose }: Allowances,
 ): Violation[] {
   const violations: Violation[] = [];
-  for (const { buyer, items, orderIds } of placements) {
+  for (const { buyer, items, orderIds, positions } of placements) {
     for (const orderId of orderIds) {
       const broken = (detail: string) =>
         violations.push({ promise: 4, claim: "acknowledged orders are in Postgres", detail, orderId });
       const order = orders.get(orderId);
+      const isDeclared = isLost(lostRanges, positions.get(orderId));
       if (!order) {
-        if (!mayBeLost?.has(orderId)) broken("it was acknowledged and is not there");
+        if (!isDeclared) broken("it was acknowledged, is not there, and nobody declared it lost");
+        else if (!mayLose) broken("it was acknowledged and declared lost, though nothing was");
         continue;
       }
+      if (isDeclared) broken("it was declared lost and is there");
       if (order.customerId !== buyer) broken(`it was ${buyer}'s and is ${order.customerId}'s`);
       if (asText(unitsOf([order])) !== asText(unitsOf([{ lines: items }]))) broken("it is there with other lines");
     }
   }
   return violations;
+}
+
+/** What was lost is on sale to nobody: its units, and no others but those of placements in doubt. */
+function heldBack(
+  placements: readonly Placement[],
+  orders: ReadonlyMap<string, OrderRow>,
+  { holdbacks, lostRanges }: Books,
+  { heldBackShort }: Allowances,
+): Violation[] {
+  const lines = (of: readonly Placement[]) => unitsOf(of.map(({ items }) => ({ lines: items })));
+  const lost = lines(
+    placements.flatMap((placement) =>
+      placement.orderIds
+        .filter((id) => !orders.has(id) && isLost(lostRanges, placement.positions.get(id)))
+        .map(() => placement),
+    ),
+  );
+  const doubtful = lines(
+    placements.filter(({ inDoubt, orderIds }) => inDoubt && !orderIds.some((id) => orders.has(id))),
+  );
+  const held = unitsOf([{ lines: holdbacks }]);
+  const violations: Violation[] = [];
+  for (const product of new Set([...lost.keys(), ...held.keys()])) {
+    const [units, least] = [held.get(product) ?? 0, lost.get(product) ?? 0];
+    const most = least + (doubtful.get(product) ?? 0);
+    if ((units >= least || heldBackShort?.has(product)) && units <= most) continue;
+    const detail = `${units} units of ${product} were held back, the lost orders had ${least}`;
+    violations.push({ promise: 4, claim: "what was lost is held back", detail });
+  }
+  return violations;
+}
+
+function isLost(ranges: readonly LostRange[], at: LogPosition | undefined): boolean {
+  return ranges.some(
+    (range) =>
+      at?.partition === range.partition && at.epoch === range.epoch && at.seq >= range.fromSeq && at.seq <= range.toSeq,
+  );
 }
 
 /** Every order was acknowledged, or is that of a placement whose outcome its buyer never learned. */
@@ -61,13 +103,15 @@ function askedFor(placements: readonly Placement[], orders: readonly OrderRow[])
   return violations;
 }
 
-function oneOrderPerKey(placements: readonly Placement[], orders: readonly OrderRow[]): Violation[] {
+function oneOrderPerKey(placements: readonly Placement[], { orders, lostRanges }: Books): Violation[] {
   const claim = "one order per buyer and key";
   const violations: Violation[] = [];
-  for (const { buyer, key, orderIds } of placements) {
-    if (orderIds.length < 2) continue;
-    const detail = `key ${key} of ${buyer} led to ${orderIds.join(" and ")}`;
-    violations.push({ promise: 6, claim, detail, orderId: orderIds[1] as string });
+  for (const { buyer, key, orderIds, positions } of placements) {
+    // An order that was declared lost is gone, and its key with it.
+    const standing = orderIds.filter((id) => !isLost(lostRanges, positions.get(id)));
+    if (standing.length < 2) continue;
+    const detail = `key ${key} of ${buyer} led to ${standing.join(" and ")}`;
+    violations.push({ promise: 6, claim, detail, orderId: standing[1] as string });
   }
   const scopes = new Map<string, string>();
   for (const { id, idempotencyScope } of orders) {
@@ -79,7 +123,7 @@ function oneOrderPerKey(placements: readonly Placement[], orders: readonly Order
   return violations;
 }
 
-function withinLimits({ products, orders, redis }: Books, { mayBeUnfinished }: Allowances): Violation[] {
+function withinLimits({ products, orders, redis }: Books): Violation[] {
   const claim = "buyers stay within their limits";
   const limits = new Map(products.flatMap(({ id, limit }) => (limit === undefined ? [] : [[id, limit] as const])));
   const used = new Map<string, number>();
@@ -96,7 +140,6 @@ function withinLimits({ products, orders, redis }: Books, { mayBeUnfinished }: A
     const limit = limits.get(field.split("|")[1] ?? "") ?? 0;
     if (units > limit) violations.push({ promise: 6, claim, detail: `${field}: ${units} units, ${limit} allowed` });
   }
-  if (!redis || mayBeUnfinished) return violations;
   const counted = new Map(redis.flatMap((partition) => [...partition.limits]));
   for (const field of new Set([...used.keys(), ...counted.keys()])) {
     const [inRedis, inPostgres] = [counted.get(field) ?? 0, used.get(field) ?? 0];
@@ -122,19 +165,17 @@ function truthfulReads(events: readonly HistoryEvent[], orders: ReadonlyMap<stri
 }
 
 /** Promise 4: the numbers in Postgres have no gap but those that are explained. */
-function gapless({ partitions, numbers, deadLetters }: Books, { lostNumbers = [] }: Allowances): Violation[] {
+function gapless({ partitions, numbers, deadLetters, lostRanges }: Books): Violation[] {
   const violations: Violation[] = [];
   for (const { partition, epoch, seq } of partitions) {
-    const known = new Set(
-      [...numbers, ...deadLetters, ...lostNumbers].filter((row) => row.partition === partition).map(positionOf),
-    );
+    const known = new Set([...numbers, ...deadLetters].filter((row) => row.partition === partition).map(positionOf));
     for (const of of new Set(numbers.filter((row) => row.partition === partition).map((row) => row.epoch))) {
       const there = numbers.filter((row) => row.partition === partition && row.epoch === of).map((row) => row.seq);
-      const first = of === 1 ? 1 : there.reduce((low, number) => Math.min(low, number), Number.POSITIVE_INFINITY);
       const last = of === epoch ? seq : there.reduce((high, number) => Math.max(high, number), 0);
       const missing: number[] = [];
-      for (let number = first; number <= last; number += 1) {
-        if (!known.has(positionOf({ epoch: of, seq: number }))) missing.push(number);
+      for (let number = 1; number <= last; number += 1) {
+        if (known.has(positionOf({ epoch: of, seq: number }))) continue;
+        if (!isLost(lostRanges, { partition, epoch: of, seq: number })) missing.push(number);
       }
       if (missing.length === 0) continue;
       const examples = missing.slice(0, 5).join(", ");

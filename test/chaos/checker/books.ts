@@ -47,6 +47,22 @@ export interface NumberRow {
   readonly refused: number;
 }
 
+/** Numbers of the log that an operator's rebuild declared lost. */
+export interface LostRange {
+  readonly partition: number;
+  readonly epoch: number;
+  readonly fromSeq: number;
+  readonly toSeq: number;
+}
+
+/** Units that a rebuild held back for orders that were acknowledged and are lost. */
+export interface HoldbackRow {
+  readonly partition: number;
+  readonly productId: string;
+  readonly quantity: number;
+  readonly returned: boolean;
+}
+
 export interface DeadLetterRow {
   readonly partition: number;
   readonly epoch: number;
@@ -86,8 +102,9 @@ export interface Books {
   readonly orders: readonly OrderRow[];
   readonly numbers: readonly NumberRow[];
   readonly deadLetters: readonly DeadLetterRow[];
-  /** Undefined: Redis has lost them, as the fault meant it to. */
-  readonly redis: readonly RedisPartition[] | undefined;
+  readonly lostRanges: readonly LostRange[];
+  readonly holdbacks: readonly HoldbackRow[];
+  readonly redis: readonly RedisPartition[];
   readonly charges: readonly ChargeRow[];
 }
 
@@ -97,14 +114,12 @@ export interface Allowances {
   readonly tamperedUnits?: ReadonlyMap<string, number>;
   /** The ledger's guard is expected to refuse orders. */
   readonly guardMayRefuse?: boolean;
-  /** Acknowledged orders that may be missing, because the fault destroyed what held them. */
-  readonly mayBeLost?: ReadonlySet<string>;
+  /** Acknowledged orders may have been lost, if a rebuild declared exactly them. */
+  readonly mayLose?: boolean;
+  /** Products of which the ledger had no more to hold back than was held back. */
+  readonly heldBackShort?: ReadonlySet<string>;
   /** Numbers of the log that the fault made unreadable: they may lie with the dead letters. */
   readonly deadNumbers?: ReadonlySet<number>;
-  /** Numbers that were declared lost. */
-  readonly lostNumbers?: readonly { readonly partition: number; readonly epoch: number; readonly seq: number }[];
-  /** The sale stands still until an operator acts, so orders may be on their way. */
-  readonly mayBeUnfinished?: boolean;
 }
 
 /** Promises by their numbers in docs/RELIABILITY.md. */

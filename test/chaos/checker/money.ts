@@ -1,7 +1,7 @@
 // Promise 5: what the provider captured is what confirmed orders owe, once each, and never before the order was on record.
-import type { Allowances, Books, ChargeRow, OrderRow, Violation } from "./books.ts";
+import type { Books, ChargeRow, OrderRow, Violation } from "./books.ts";
 
-export function checkMoney({ orders, charges }: Books, { mayBeUnfinished }: Allowances): Violation[] {
+export function checkMoney({ orders, charges }: Books): Violation[] {
   const violations: Violation[] = [];
   const captures = new Map<string, ChargeRow[]>();
   for (const charge of charges) {
@@ -10,8 +10,7 @@ export function checkMoney({ orders, charges }: Books, { mayBeUnfinished }: Allo
     captures.set(orderId, [...(captures.get(orderId) ?? []), charge]);
   }
   const known = new Set(orders.map(({ id }) => id));
-  for (const order of orders)
-    violations.push(...ofOrder(order, captures.get(order.id) ?? [], mayBeUnfinished === true));
+  for (const order of orders) violations.push(...ofOrder(order, captures.get(order.id) ?? []));
   for (const orderId of captures.keys()) {
     if (known.has(orderId)) continue;
     violations.push({
@@ -24,16 +23,14 @@ export function checkMoney({ orders, charges }: Books, { mayBeUnfinished }: Allo
   return violations;
 }
 
-function ofOrder(order: OrderRow, captures: readonly ChargeRow[], mayBeUnfinished: boolean): Violation[] {
+function ofOrder(order: OrderRow, captures: readonly ChargeRow[]): Violation[] {
   const violations: Violation[] = [];
   const broken = (claim: string, detail: string) => violations.push({ promise: 5, claim, detail, orderId: order.id });
   if (captures.length > 1)
     broken("one capture per order", `captured under ${captures.map(({ key }) => key).join(", ")}`);
   const net = captures.reduce((sum, { amount, refunded }) => sum + amount - refunded, 0);
   const due = order.status === "CONFIRMED" ? order.payable - order.refundedAmount : 0;
-  if (net !== due && !(mayBeUnfinished && (order.status === "PAID" || order.status === "PAYING"))) {
-    broken("captured money is what is owed", `${net} captured, ${due} owed by a ${order.status} order`);
-  }
+  if (net !== due) broken("captured money is what is owed", `${net} captured, ${due} owed by a ${order.status} order`);
   const recordedAtMs = order.timeline.find(({ status }) => status === "PAYING")?.atMs;
   for (const { key, createdAtMs } of captures) {
     if (recordedAtMs !== undefined && createdAtMs >= Math.floor(recordedAtMs)) continue;

@@ -5,8 +5,8 @@ import type { Allowances, Books, OrderRow, Violation } from "./books.ts";
 export function checkEnds(books: Books, allowed: Allowances): Violation[] {
   return [
     ...books.orders.flatMap((order) => checkWay(order)),
-    ...(allowed.mayBeUnfinished ? [] : books.orders.flatMap((order) => checkEnd(order))),
-    ...(allowed.mayBeUnfinished ? [] : nothingLeftBehind(books)),
+    ...books.orders.flatMap((order) => checkEnd(order)),
+    ...nothingLeftBehind(books),
     ...deadLetters(books, allowed),
   ];
 }
@@ -54,14 +54,17 @@ function checkEnd(order: OrderRow): Violation[] {
   return violations;
 }
 
-function nothingLeftBehind({ redis, partitions }: Books): Violation[] {
+function nothingLeftBehind({ redis, partitions, holdbacks }: Books): Violation[] {
   const violations: Violation[] = [];
   const broken = (detail: string, orderId?: string) =>
     violations.push({ promise: 3, claim: "nothing is left behind", detail, ...(orderId && { orderId }) });
-  for (const { partition, held, pending, lag } of redis ?? []) {
+  for (const { partition, held, pending, lag } of redis) {
     if (held.length > 0) broken(`partition ${partition}: ${held.length} holds without an end`, held[0]);
     if (pending > 0) broken(`partition ${partition}: ${pending} log entries are pending`);
     if (lag > 0) broken(`partition ${partition}: ${lag} log entries were never read`);
+  }
+  for (const { partition, productId, quantity, returned } of holdbacks) {
+    if (!returned) broken(`partition ${partition}: ${quantity} units of ${productId} are still held back`);
   }
   for (const { partition, state, reason } of partitions) {
     if (state !== "live") broken(`partition ${partition} is ${state}: ${reason}`);

@@ -1,12 +1,20 @@
 // Promises 1 and 2: every unit is somewhere, in both books the same, and none is sold twice.
-import { type Allowances, type Books, type OrderRow, unitsOf, type Violation } from "./books.ts";
+import {
+  type Allowances,
+  type Books,
+  type HoldbackRow,
+  type OrderRow,
+  type StockRow,
+  unitsOf,
+  type Violation,
+} from "./books.ts";
 
 export function checkStock(books: Books, allowed: Allowances): Violation[] {
   return [...conserved(books, allowed), ...agreeing(books, allowed), ...notOversold(books, allowed)];
 }
 
 /** Promise 1, each book by itself. */
-function conserved({ stock, redis, orders }: Books, { tamperedUnits }: Allowances): Violation[] {
+function conserved({ stock, redis, orders, holdbacks }: Books, { tamperedUnits }: Allowances): Violation[] {
   const violations: Violation[] = [];
   const broken = (detail: string) => violations.push({ promise: 1, claim: "every unit is accounted for", detail });
   for (const row of stock) {
@@ -23,19 +31,20 @@ function conserved({ stock, redis, orders }: Books, { tamperedUnits }: Allowance
     ] as const) {
       if (figure !== inState(state)) broken(`${name}: ${figure} ${state}, its orders have ${inState(state)} ${state}`);
     }
-    const there = redis?.find(({ partition }) => partition === row.partition)?.stock.get(row.productId);
-    if (!redis) continue;
+    const there = redis.find(({ partition }) => partition === row.partition)?.stock.get(row.productId);
     const inRedis = there ? there.available + there.reserved + there.sold : 0;
-    const expected = row.allocated + (tamperedUnits?.get(row.productId) ?? 0);
-    if (inRedis !== expected) broken(`${name}: ${inRedis} units in Redis, ${expected} allocated`);
+    const expected = row.allocated - heldBackOf(holdbacks, row) + (tamperedUnits?.get(row.productId) ?? 0);
+    if (inRedis !== expected) broken(`${name}: ${inRedis} units in Redis, ${expected} allocated and not held back`);
   }
   if (stock.length === 0) broken("there is no stock to account for");
   return violations;
 }
 
-/** Promise 1, Redis against Postgres at one number. */
-function agreeing({ stock, redis, partitions }: Books, { tamperedUnits }: Allowances): Violation[] {
-  if (!redis) return [];
+/** Promise 1, Redis against Postgres at one number: available = allocated - reserved - sold - held back. */
+export function agreeing(
+  { stock, redis, partitions, holdbacks }: Pick<Books, "stock" | "redis" | "partitions" | "holdbacks">,
+  { tamperedUnits }: Allowances,
+): Violation[] {
   const violations: Violation[] = [];
   const broken = (detail: string) => violations.push({ promise: 1, claim: "Redis and Postgres agree", detail });
   for (const { partition, epoch, seq } of partitions) {
@@ -46,7 +55,8 @@ function agreeing({ stock, redis, partitions }: Books, { tamperedUnits }: Allowa
   }
   for (const row of stock) {
     const there = redis.find(({ partition }) => partition === row.partition)?.stock.get(row.productId);
-    const available = row.allocated - row.reserved - row.sold + (tamperedUnits?.get(row.productId) ?? 0);
+    const unsold = row.allocated - row.reserved - row.sold - heldBackOf(holdbacks, row);
+    const available = unsold + (tamperedUnits?.get(row.productId) ?? 0);
     if (there?.available !== available || there.reserved !== row.reserved || there.sold !== row.sold) {
       const inRedis = there ? `${there.available}/${there.reserved}/${there.sold}` : "nothing";
       broken(
@@ -73,6 +83,11 @@ function notOversold({ stock, orders, numbers }: Books, { guardMayRefuse }: Allo
   const refused = numbers.reduce((sum, number) => sum + number.refused, 0);
   if (refused > 0 && !guardMayRefuse) broken(`the ledger's guard had to refuse ${refused} units that Redis gave away`);
   return violations;
+}
+
+function heldBackOf(holdbacks: readonly HoldbackRow[], { partition, productId }: StockRow): number {
+  const open = holdbacks.filter((row) => row.partition === partition && row.productId === productId && !row.returned);
+  return open.reduce((sum, { quantity }) => sum + quantity, 0);
 }
 
 function nameOf({ partition, productId }: { partition: number; productId: string }): string {

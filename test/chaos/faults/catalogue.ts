@@ -1,5 +1,14 @@
-// Every fault, in the order in which a run goes through them: the one that leaves the system useless comes last.
+// Every fault, in the order in which a run goes through them: the one that leaves the system on another server comes last.
 import type { Fault } from "./fault.ts";
+import {
+  aofTailCut,
+  everysecKilled,
+  oldAof,
+  oldAofPersisted,
+  rebuiltUnderLoad,
+  redisWiped,
+  replicaPromoted,
+} from "./loss.ts";
 import {
   commitAnswerLost,
   commitCut,
@@ -11,7 +20,7 @@ import {
 } from "./persister.ts";
 import { answerLost, apiKilled, clocksShifted, memoryFull, redisKilled, redisSilent, scriptsFlushed } from "./redis.ts";
 import { chargeAnswerLost, gatewayKilled, postgresKilled, rollingRestart, workerKilled } from "./servers-and-roles.ts";
-import { epochRaised, poisonEntry, redisOversells, redisWiped, staleRelease } from "./stock.ts";
+import { epochRaised, poisonEntry, redisOversells, staleRelease } from "./stock.ts";
 
 export const FAULTS: readonly Fault[] = [
   apiKilled,
@@ -37,5 +46,11 @@ export const FAULTS: readonly Fault[] = [
   epochRaised,
   staleRelease,
   poisonEntry,
+  rebuiltUnderLoad,
   redisWiped,
+  oldAof,
+  oldAofPersisted,
+  everysecKilled,
+  aofTailCut,
+  replicaPromoted,
 ];

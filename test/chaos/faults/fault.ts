@@ -15,19 +15,23 @@ export interface Stage {
   readonly history: History;
   /** Drawn from the run's seed: the moments and the victims of the fault. */
   readonly random: Random;
+  /** `short`: in the short run and under the mutants, where a fault that takes its time takes less. */
+  readonly pace: Pace;
 }
+
+export type Pace = "short" | "full";
 
 export interface Strike {
   /** How often the fault really happened, counted where it happened. */
   readonly fired: number;
+  /** How often it had to; default: once. */
+  readonly planned?: number;
   /** What shows that it did. */
   readonly evidence: string;
   /** When (by the history's clock) the last of it was mended; default: when the strike ended. */
   readonly healedAtMs?: number;
   /** What this one is allowed to have changed. */
   readonly allowances?: Allowances;
-  /** Redis lost the sale for good: the run ends with the sale standing still. */
-  readonly isRedisLost?: boolean;
   /** What the fault's own row demands beyond the promises, as far as the strike saw it broken. */
   readonly broken?: readonly Violation[];
 }

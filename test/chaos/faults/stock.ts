@@ -1,92 +1,12 @@
-// Faults in what Redis holds: wiped, overselling, of another epoch, asked to release what is not meant, given poison.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync } from "node:fs";
+// Faults in what Redis holds: overselling, of another epoch, asked to release what is not meant, given poison.
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { partitionKeys } from "../../../engine/keys.ts";
 import { KnownPositions } from "../../../engine/stock/known-positions.ts";
 import { PartitionStock } from "../../../engine/stock/partition-stock.ts";
-import { type Fault, type Stage, unmet, untilMoreAccepted } from "./fault.ts";
+import { type Fault, unmet, untilMoreAccepted } from "./fault.ts";
+import { keysOf } from "./recovery.ts";
 
-const CLI = fileURLToPath(new URL("../../../cli/main.ts", import.meta.url));
-const REBUILD_TIMEOUT_MS = 30_000;
-/** What was acknowledged so shortly before Redis was wiped may not have reached Postgres. */
-const UNPERSISTED_MS = 2_000;
 const EXTRA_UNITS = 40;
 const FENCED_MS = 1_500;
-
-const keysOf = ({ sale }: Stage) => partitionKeys({ saleId: sale.id, partition: 0 });
-
-export const redisWiped: Fault = {
-  name: "redis-wiped",
-  title: "Redis wiped: 503 STOCK_UNAVAILABLE, no sale from nothing; an operator's rebuild restores",
-  spoils: true,
-  minimum: { accepted: 20 },
-  async strike(stage) {
-    const { system, history } = stage;
-    await system.redis.flushall();
-    const wipedAtMs = history.now;
-    await sleep(3_000);
-    const invokedAt = new Map(
-      history.events.flatMap((event) => (event.type === "invoke" ? [[event.op, event.at]] : [])),
-    );
-    const since = history.events.filter(
-      (event) => event.type !== "invoke" && (invokedAt.get(event.op) ?? 0) > wipedAtMs && event.at > wipedAtMs,
-    );
-    const placements = new Set(
-      history.events.flatMap((event) => (event.type === "invoke" && event.operation === "place" ? [event.op] : [])),
-    );
-    const answers = since.filter((event) => "op" in event && placements.has(event.op));
-    const wrong = answers.filter(
-      (event) => !(event.type === "fail" && (event.code === "STOCK_UNAVAILABLE" || event.code === "SOLD_OUT")),
-    );
-    const refused = answers.filter((event) => event.type === "fail" && event.code === "STOCK_UNAVAILABLE").length;
-    const isRebuilt = await rebuild(stage);
-    const mayBeLost = new Set(
-      history.events.flatMap((event) =>
-        event.type === "ok" && event.orderId !== undefined && event.at > wipedAtMs - UNPERSISTED_MS
-          ? [event.orderId]
-          : [],
-      ),
-    );
-    const broken = wrong
-      .slice(0, 3)
-      .map((event) => unmet("nothing but 503 STOCK_UNAVAILABLE once Redis is wiped", JSON.stringify(event), 2));
-    if (isRebuilt && !(await untilMoreAccepted(stage, 10, 20_000))) {
-      broken.push(unmet("the operator's rebuild restores selling", "nothing was sold after it", 1));
-    }
-    return {
-      fired: refused,
-      evidence: `${refused} answered STOCK_UNAVAILABLE; ${isRebuilt ? "rebuilt" : "stands still, as no rebuild is there yet"}`,
-      isRedisLost: true,
-      allowances: { mayBeLost, mayBeUnfinished: true },
-      broken,
-    };
-  },
-};
-
-/** The operator's way back, where the CLI has it. @returns whether there is one */
-async function rebuild({ system, sale }: Stage): Promise<boolean> {
-  if (!existsSync(CLI)) return false;
-  const child = spawn(process.execPath, [CLI, "stock", "rebuild", "--sale", sale.id, "--apply", "--json"], {
-    stdio: ["ignore", "ignore", "pipe"],
-    env: {
-      PATH: process.env["PATH"],
-      DATA_DIR: system.folder,
-      REDIS_URL: system.redisUrl,
-      DATABASE_URL: system.databaseUrl,
-    },
-  });
-  const said: Buffer[] = [];
-  child.stderr.on("data", (chunk: Buffer) => said.push(chunk));
-  const timer = setTimeout(() => child.kill("SIGKILL"), REBUILD_TIMEOUT_MS);
-  const [code] = (await once(child, "close")) as [number | null];
-  clearTimeout(timer);
-  if (code === 2) return false; // this version of the CLI does not know the command
-  if (code !== 0) throw new Error(`stock rebuild --apply ended with ${code}: ${Buffer.concat(said).toString().trim()}`);
-  return true;
-}
 
 export const redisOversells: Fault = {
   name: "redis-oversells",

@@ -13,6 +13,10 @@ export interface RequestFault {
   readonly times: number;
   /** Lets so many pass first; default: none. */
   readonly after?: number;
+  /** Only where these bytes went before it on the same connection, after the last such request: COMMIT of what? */
+  readonly following?: string;
+  /** Called the moment the answer that is to be lost is seen: it was given, and nobody has heard it. */
+  readonly onAnswer?: () => unknown;
   /** Called with the bytes of each request that was hit, after its answer was lost. */
   readonly onHit?: (bytes: Buffer) => unknown;
 }
@@ -33,11 +37,11 @@ export interface FaultCounts {
 /** After an answer was seen, the server gets this long to finish what was sent along with the request. */
 const SETTLE_MS = 15;
 /** An answer that is to be lost and does not come: the connection is cut all the same. */
-const LOST_ANSWER_WAIT_MS_MAX = 1_000;
+const LOST_ANSWER_WAIT_MS_MAX = 5_000;
 
 export class FaultProxy {
   readonly counts: FaultCounts = { lost: 0, cut: 0, refused: 0, swallowed: 0, delayed: 0 };
-  readonly #upstreamPort: number;
+  #upstreamPort: number;
   readonly #server: net.Server;
   readonly #links = new Set<() => void>();
   #port = 0;
@@ -85,6 +89,12 @@ export class FaultProxy {
     this.#cutBefore = new Target(fault);
   }
 
+  /** Leads to another server from now on; what is open is cut. */
+  redirect(upstreamPort: number): void {
+    this.#upstreamPort = upstreamPort;
+    this.cutAll();
+  }
+
   /** Ends every open connection. */
   cutAll(): void {
     for (const cut of this.#links) cut();
@@ -121,7 +131,7 @@ export class FaultProxy {
     };
     this.#links.add(cut);
     for (const socket of [client, upstream]) socket.on("error", cut).on("close", cut);
-    const link = { client, upstream, cut, losing: undefined as ((answered: boolean) => void) | undefined };
+    const link: Link = { upstream, cut, losing: undefined };
     const toServer = this.#lane((chunk) => this.#onRequest(chunk, link));
     const toClient = this.#lane((chunk) => {
       if (link.losing) link.losing(true);
@@ -131,19 +141,16 @@ export class FaultProxy {
     upstream.on("data", toClient);
   }
 
-  #onRequest(
-    chunk: Buffer,
-    link: { upstream: net.Socket; cut: () => void; losing: ((answered: boolean) => void) | undefined },
-  ): void {
+  #onRequest(chunk: Buffer, link: Link): void {
     const cutting = this.#cutBefore;
-    if (cutting?.hits(chunk)) {
+    if (cutting?.hits(chunk, link)) {
       this.counts.cut += 1;
       link.cut();
       cutting.fault.onHit?.(chunk);
       return;
     }
     const losing = this.#loseAnswers;
-    if (losing && !link.losing && losing.hits(chunk)) {
+    if (losing && !link.losing && losing.hits(chunk, link)) {
       link.losing = this.#loseAnswer(losing.fault, chunk, link.cut);
     }
     link.upstream.write(chunk);
@@ -155,6 +162,7 @@ export class FaultProxy {
       if (ended) return;
       ended = true;
       clearTimeout(timer);
+      if (answered) fault.onAnswer?.();
       setTimeout(() => {
         if (answered) this.counts.lost += 1;
         cut();
@@ -190,9 +198,18 @@ export class FaultProxy {
   }
 }
 
+interface Link {
+  readonly upstream: net.Socket;
+  readonly cut: () => void;
+  /** Told of the answer that is to be lost, or of its absence. */
+  losing: ((answered: boolean) => void) | undefined;
+}
+
 /** Counts down which requests a fault means. */
 class Target {
   readonly fault: RequestFault;
+  /** Connections on which `following` went by since their last request of the kind. */
+  readonly #led = new WeakSet<Link>();
   #spared: number;
   #left: number;
 
@@ -202,8 +219,13 @@ class Target {
     this.#left = fault.times;
   }
 
-  hits(chunk: Buffer): boolean {
-    if (this.#left === 0 || !chunk.includes(this.fault.request)) return false;
+  hits(chunk: Buffer, link: Link): boolean {
+    if (this.#left === 0) return false;
+    if (!chunk.includes(this.fault.request)) {
+      if (this.fault.following !== undefined && chunk.includes(this.fault.following)) this.#led.add(link);
+      return false;
+    }
+    if (this.fault.following !== undefined && !this.#led.delete(link)) return false;
     if (this.#spared > 0) {
       this.#spared -= 1;
       return false;

@@ -125,20 +125,22 @@ describe("a fault's allowances", () => {
     expect(check(soundHistory(), tampered, { tamperedUnits: new Map([[PRODUCT, 5]]) })).toEqual([]);
     expect(check(soundHistory(), tampered, { tamperedUnits: new Map([[PRODUCT, 4]]) })).not.toEqual([]);
 
-    const lost = { ...soundBooks(), orders: [orderOf("paid")] };
-    expect(check(soundHistory(), lost, { mayBeLost: new Set(["declined"]) })).toEqual([]);
-    expect(check(soundHistory(), lost, { mayBeLost: new Set(["paid"]) })).not.toEqual([]);
-
-    const gap = { ...soundBooks(), numbers: soundBooks().numbers.filter(({ seq }) => seq !== 3) };
-    expect(check(soundHistory(), gap, { lostNumbers: [{ partition: 0, epoch: 1, seq: 3 }] })).toEqual([]);
-    expect(check(soundHistory(), gap, { lostNumbers: [{ partition: 0, epoch: 2, seq: 3 }] })).not.toEqual([]);
-
     const dead = {
       ...soundBooks(),
       deadLetters: [{ partition: 0, epoch: 1, seq: 2, orderId: null, kind: "place", error: "poison" }],
     };
     expect(check(soundHistory(), dead, { deadNumbers: new Set([2]) })).toEqual([]);
     expect(check(soundHistory(), dead, { deadNumbers: new Set([3]) })).not.toEqual([]);
+  });
+
+  it("a number that was declared lost is no gap", () => {
+    const gap = (epoch: number) => ({
+      ...soundBooks(),
+      numbers: soundBooks().numbers.filter(({ seq }) => seq !== 3),
+      lostRanges: [{ partition: 0, epoch, fromSeq: 3, toSeq: 3 }],
+    });
+    expect(check(soundHistory(), gap(1))).toEqual([]);
+    expect(check(soundHistory(), gap(2))).not.toEqual([]);
   });
 
   it("a dead letter explains its number", () => {
@@ -148,6 +150,55 @@ describe("a fault's allowances", () => {
       deadLetters: [{ partition: 0, epoch: 1, seq: 3, orderId: null, kind: "place", error: "poison" }],
     };
     expect(check(soundHistory(), books, { deadNumbers: new Set([3]) })).toEqual([]);
+  });
+});
+
+describe("an acknowledged order that Redis lost", () => {
+  const told: HistoryEvent[] = [
+    ...soundHistory(),
+    ...placed(9, "joe", 2, { ...accepted("lost"), position: { partition: 0, epoch: 1, seq: 7 } } as HistoryEvent),
+  ];
+  const declared = { lostRanges: [{ partition: 0, epoch: 1, fromSeq: 6, toSeq: 7 }] };
+  const back = (quantity: number, returned = true) => ({
+    holdbacks: [{ partition: 0, productId: PRODUCT, quantity, returned }],
+  });
+
+  it("was declared lost, and its units held back for a while", () => {
+    expect(check(told, { ...soundBooks(), ...declared, ...back(2) }, { mayLose: true })).toEqual([]);
+  });
+
+  it.each<[what: string, promise: number, books: Books]>([
+    ["nobody declared it", 4, { ...soundBooks(), ...back(2) }],
+    ["another number was declared", 4, { ...soundBooks(), ...back(2), lostRanges: [] }],
+    ["nothing was held back", 4, { ...soundBooks(), ...declared }],
+    ["fewer units were held back", 4, { ...soundBooks(), ...declared, ...back(1) }],
+    ["more units were held back", 4, { ...soundBooks(), ...declared, ...back(3) }],
+    ["its units are still held back", 3, { ...soundBooks(), ...declared, ...back(2, false) }],
+    ["it is there all the same", 4, { ...withOrders({ ...orderOf("paid"), id: "lost" }), ...declared, ...back(2) }],
+  ])("is a violation where %s (promise %i)", (_what, promise, books) => {
+    expect(check(told, books, { mayLose: true }).map((violation) => violation.promise)).toContain(promise);
+  });
+
+  it("may not be lost by a fault that loses nothing", () => {
+    expect(check(told, { ...soundBooks(), ...declared, ...back(2) })).not.toEqual([]);
+  });
+
+  it("counts as available only once it is no longer held back", () => {
+    const open = { ...soundBooks(), ...declared, ...back(2, false) };
+    const promisesOf = (books: Books) => check(told, books, { mayLose: true }).map(({ promise }) => promise);
+    expect(promisesOf(open)).toContain(1);
+    expect(promisesOf({ ...withRedis({ stock: units(6, 0, 2) }), ...declared, ...back(2, false) })).not.toContain(1);
+  });
+
+  it("leaves its key free for another order", () => {
+    const again = { ...orderOf("paid"), id: "again", customerId: "joe", idempotencyScope: "again" };
+    const promisesOf = (history: HistoryEvent[]) =>
+      check(history, { ...withOrders(again), ...declared, ...back(2) }, { mayLose: true }).map(({ claim }) => claim);
+    const asked = placed(9, "joe", 2, {
+      ...accepted("again"),
+      position: { partition: 0, epoch: 2, seq: 1 },
+    } as HistoryEvent);
+    expect(promisesOf([...told, ...asked])).not.toContain("one order per buyer and key");
   });
 });
 
@@ -182,7 +233,7 @@ function withOrders(...more: OrderRow[]): Books {
 }
 
 function withRedis(change: Partial<RedisPartition>): Books {
-  return { ...soundBooks(), redis: soundBooks().redis?.map((row) => ({ ...row, ...change })) };
+  return { ...soundBooks(), redis: soundBooks().redis.map((row) => ({ ...row, ...change })) };
 }
 
 function withStock(change: Partial<StockRow>): Books {

@@ -48,6 +48,8 @@ export function soundBooks(): Books {
     ],
     numbers: [1, 2, 3, 4, 5].map((seq) => ({ partition: 0, epoch: 1, seq, refused: 0 })),
     deadLetters: [],
+    lostRanges: [],
+    holdbacks: [],
     redis: [
       {
         partition: 0,
