@@ -20,41 +20,6 @@
 -- @include chunks.lua
 -- @include holds.lua
 
-local min_seq = whole(ARGV[2], 0, NUMBER_MAX)
-if not min_seq or #ARGV < 4 or #ARGV > 2002 or #ARGV % 2 ~= 0 then
-  return redis.error_reply('INVALID_ARGUMENT settle')
-end
-local meta = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'recentPeriod')
-if not meta[1] then return {'NOT_LOADED'} end
-if meta[1] ~= ARGV[1] then return {'STALE_EPOCH', meta[1]} end
-local seq = tonumber(meta[2])
-if seq < min_seq then return {'REGRESSED', meta[1], meta[2]} end
-
-local now = now_ms()
-local recent, recent_before, period, valid, valid_before = rotation(now, RECENT_MS, meta[3], KEYS[4], KEYS[5])
-local verdicts, moves = standing_holds(KEYS[3], recent, recent_before, valid, valid_before)
-if #moves > 0 then
-  seq = seq + 1
-  local log, ended, gone, units_of = {}, {}, {}, {}
-  for n, move in ipairs(moves) do
-    log[n] = move.id .. '|' .. move.reservation .. '|' .. move.lines
-    gone[n] = move.id
-    ended[2 * n - 1] = move.id
-    ended[2 * n] = 'S|' .. move.reservation .. '|' .. move.deadline .. '|' .. move.position
-    each_line(move.lines, function(sku, units) units_of[sku] = (units_of[sku] or 0) + units end)
-  end
-  local seq_text = string.format('%.0f', seq)
-  redis.call('XADD', KEYS[6], ARGV[1] .. '-' .. seq_text, 'kind', 'settle', 'at', string.format('%.0f', now),
-    'lines', table.concat(log, '\n'))
-  redis.call('HSET', KEYS[1], 'seq', seq_text, 'recentPeriod', string.format('%.0f', period))
-  rotate(recent, recent_before, valid, valid_before)
-  for sku, units in pairs(units_of) do
-    redis.call('HINCRBY', KEYS[2], sku .. '|r', string.format('%.0f', -units))
-    redis.call('HINCRBY', KEYS[2], sku .. '|s', string.format('%.0f', units))
-  end
-  hash_delete(KEYS[3], gone)
-  hash_write(recent, ended)
-end
-local reply = {'OK', meta[1], seq}
-for n = 1, #verdicts do reply[3 + n] = verdicts[n] end
-return reply
+return end_holds('settle', 'S', 's', nil, function(id, at, lines)
+  redis.call('XADD', KEYS[6], id, 'kind', 'settle', 'at', at, 'lines', lines)
+end)
