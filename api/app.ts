@@ -8,6 +8,7 @@ import { accountRoutes } from "./auth/account-routes.ts";
 import { apiKeyRoutes } from "./auth/api-key-routes.ts";
 import { authRoutes } from "./auth/routes.ts";
 import { createTokens } from "./auth/tokens.ts";
+import { proofRoutes } from "./books/proof-routes.ts";
 import { checkoutRoute } from "./cart/checkout.ts";
 import { cartRoutes } from "./cart/routes.ts";
 import type { ApiDependencies } from "./dependencies.ts";
@@ -71,6 +72,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   checkoutRoute(edge, cart);
   apiKeyRoutes(edge, deps);
   ticketRoute(edge, deps);
+  proofRoutes(edge, deps);
   healthRoutes(edge, deps);
   documentationRoutes(edge);
   if (deps.statusCounters) exposeStatusCounters(edge.metrics.registry, deps.statusCounters);

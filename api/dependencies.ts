@@ -5,6 +5,7 @@ import type { RoleConfig } from "../engine/config.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Logger } from "../engine/log.ts";
 import type { Outbox } from "../engine/outbox/outbox.ts";
+import type { SigningKey } from "../engine/proof/key.ts";
 import type { StatusCounters } from "./ws/counters.ts";
 
 export type ApiConfig = Pick<
@@ -31,6 +32,8 @@ export interface ApiDependencies {
   /** For what may be lost: carts. May be the same. */
   readonly cacheRedis: Redis;
   readonly outbox: Outbox;
+  /** Signs conservation proofs; without it there are none over HTTP. */
+  readonly proofKey?: SigningKey | undefined;
   /** What the status server counts, for `/metrics`. */
   readonly statusCounters?: StatusCounters;
   /** False once the process is asked to stop: `/readyz` tells the load balancer first. */

@@ -3,6 +3,7 @@ import { Engine } from "../engine/engine.ts";
 import { CHANNELS } from "../engine/keys.ts";
 import { openPool } from "../engine/ledger/database.ts";
 import { openOutbox } from "../engine/outbox/outbox.ts";
+import { loadSigningKey } from "../engine/proof/key.ts";
 import { commandConnection, connect, subscriberConnection } from "../engine/redis/connection.ts";
 import { runService } from "../engine/service.ts";
 import { createApp, createEdge } from "./app.ts";
@@ -70,7 +71,11 @@ await runService("api", async (config, log) => {
 
   let stopping = false;
   const statusCounters = new StatusCounters();
-  const deps = { config, log, engine, pool, redis, cacheRedis, outbox, isStopping: () => stopping, statusCounters };
+  const proofKey = config.proofSigningKey ? loadSigningKey({ signingKey: config.proofSigningKey }) : undefined;
+  const deps = {
+    ...{ config, log, engine, pool, redis, cacheRedis, outbox, proofKey, statusCounters },
+    isStopping: () => stopping,
+  };
   await ensureCatalogSale(deps);
   if (config.adminPassword) await ensureAdministrator(pool, config.adminEmail, config.adminPassword);
   const edge = createEdge(deps);

@@ -61,6 +61,7 @@ const environment = z.object({
   JWT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
   JWT_SECRET_PREVIOUS: z.string().min(32, "must have at least 32 characters").optional(),
   RECEIPT_SECRET: z.string().min(32, "must have at least 32 characters").optional(),
+  PROOF_SIGNING_KEY: z.string().min(1).optional(),
   RECEIPT_SECRET_PREVIOUS: z.string().min(32, "must have at least 32 characters").optional(),
   ADMIN_EMAIL: z.email("must be an e-mail address").default("admin@onrush.local"),
   ADMIN_PASSWORD: z.string().min(8, "must have at least 8 characters").max(128).optional(),
@@ -105,6 +106,8 @@ export interface Config {
   readonly receiptSecret: string | undefined;
   /** The one before: receipts that it signed still count. */
   readonly receiptSecretPrevious: string | undefined;
+  /** Signs conservation proofs: an Ed25519 private key as PEM, or the path of one. */
+  readonly proofSigningKey: string | undefined;
   readonly adminEmail: string;
   readonly adminPassword: string | undefined;
   /** Where people reach the shop: what links in e-mails start with. */
@@ -165,6 +168,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     jwtSecretPrevious: e.JWT_SECRET_PREVIOUS,
     receiptSecret: e.RECEIPT_SECRET,
     receiptSecretPrevious: e.RECEIPT_SECRET_PREVIOUS,
+    proofSigningKey: e.PROOF_SIGNING_KEY,
     adminEmail: e.ADMIN_EMAIL.toLowerCase(),
     adminPassword: e.ADMIN_PASSWORD,
     publicUrl: e.PUBLIC_URL?.replace(/\/+$/, "") ?? `http://${e.HOST}:${e.PORT}`,

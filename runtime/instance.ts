@@ -6,6 +6,7 @@
 // provider, servers.
 // A signal while starting stops after the stage that is under way.
 import { type Config, ConfigError, loadConfig } from "../engine/config.ts";
+import { loadSigningKey, PRIVATE_KEY_FILE } from "../engine/proof/key.ts";
 import { localUrl, usablePort } from "./address.ts";
 import { banner } from "./banner.ts";
 import { DataDirectory, type RuntimeFile } from "./data-directory.ts";
@@ -88,7 +89,8 @@ class Instance {
     await this.#stage("Migrating the database", () => parts.migrate(servers.databaseUrl));
     await this.#stage("Seeding the catalogue", () => parts.seed(servers, config));
     const paymentGateway = await this.#startPaymentGateway(parts.paymentGateway, config, servers, env);
-    const facts = { env, config, port, dataDirectory: directory.path, secrets, servers, paymentGateway };
+    const proofKeyFile = ownProofKey(config, directory);
+    const facts = { env, config, port, dataDirectory: directory.path, secrets, servers, paymentGateway, proofKeyFile };
     const apiUrl = await this.#startRoles(parts.roles, facts);
 
     this.#publish = () => directory.publishRuntime(runtimeFile(apiUrl, servers, paymentGateway, this.#processes));
@@ -179,6 +181,13 @@ class Instance {
     }
     if (this.#stopRequested) throw new StartFailure("Stopped.");
   }
+}
+
+/** Made at the first start. On servers of others each machine would make one of its own: there it has to be given. */
+function ownProofKey({ proofSigningKey, redisUrl, databaseUrl }: Config, directory: DataDirectory): string | undefined {
+  if (proofSigningKey !== undefined || (redisUrl !== undefined && databaseUrl !== undefined)) return undefined;
+  loadSigningKey({ dataDir: directory.path });
+  return directory.file(PRIVATE_KEY_FILE);
 }
 
 async function endLeftovers(directory: DataDirectory): Promise<void> {

@@ -22,6 +22,8 @@ export type RoleFacts = {
   dataDirectory: string;
   secrets: Secrets;
   servers: Servers;
+  /** The key of DATA_DIR that signs proofs; an instance on others' servers has none unless it is told one. */
+  proofKeyFile: string | undefined;
   /** The instance's own provider, where it runs one. */
   paymentGateway: PaymentGatewayAccess | undefined;
 };
@@ -68,6 +70,7 @@ export function roleEnvironment(role: Role, facts: RoleFacts): RoleEnvironment {
     DATABASE_URL: servers.databaseUrl,
     JWT_SECRET: config.jwtSecret ?? secrets.jwt,
     RECEIPT_SECRET: config.receiptSecret ?? secrets.receipt,
+    PROOF_SIGNING_KEY: role === "api" ? (config.proofSigningKey ?? facts.proofKeyFile) : undefined,
     GUEST_ORDERS: String(config.guestOrders),
     ADMIN_EMAIL: config.adminEmail,
     ...(role === "worker" ? paymentGatewayEnvironment(facts) : { PAYMENT_GATEWAY_KEY: undefined }),

@@ -92,7 +92,7 @@ export async function readSkus(db: pg.ClientBase, saleId: string): Promise<SkuFi
 export interface MovementSum {
   readonly partition: number;
   readonly productId: string;
-  readonly kind: "place" | "settle" | "release" | "restock";
+  readonly kind: "place" | "settle" | "release" | "restock" | "adjust";
   readonly quantity: number;
   readonly refused: number;
   /** The refused ones of the partition's present epoch: Redis still knows of them. */

@@ -12,7 +12,7 @@ const rowSchema = z.tuple([
   whole,
   whole,
   z.string(),
-  z.enum(["place", "settle", "release", "restock"]),
+  z.enum(["place", "settle", "release", "restock", "adjust"]),
   whole,
   whole,
   whole,

@@ -49,6 +49,8 @@ const EFFECT: Record<MovementSum["kind"], Triple> = {
   settle: [0, -1, 1],
   release: [1, -1, 0],
   restock: [1, 0, 0],
+  // Moves Redis to what the ledger says; what it was before is nothing that the ledger knows.
+  adjust: [0, 0, 0],
 };
 
 /**
