@@ -25,6 +25,7 @@ const COMMANDS = {
   start: { entry: "runtime/start.ts", redis: "unless-url", dotenv: true },
   test: { entry: "runtime/test.ts", redis: "always", dotenv: false },
   demo: { entry: "demo/main.ts", redis: "always", dotenv: false },
+  client: { entry: "api/operations/client/main.ts", redis: "never", dotenv: false },
   bench: { entry: "bench/main.ts", redis: "always", dotenv: false },
   chaos: { entry: "test/chaos/main.ts", redis: "always", dotenv: false },
   "chaos:mutants": { entry: "test/chaos/mutants/main.ts", redis: "always", dotenv: false },

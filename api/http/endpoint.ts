@@ -14,7 +14,7 @@ import type { Cors } from "./cors.ts";
 import type { ApiEnv } from "./env.ts";
 import { refusalOf } from "./failures.ts";
 import { parse } from "./fields.ts";
-import { nextRequestId, problemResponse } from "./problem.ts";
+import { nextRequestId, problemDocument, problemResponse } from "./problem.ts";
 import type { RateLimits } from "./rate-limits.ts";
 
 /** What all endpoints of an app share. */
@@ -108,6 +108,7 @@ export function documentEndpoint(
   const config: RouteConfig = {
     method: docs.method,
     path: docs.path,
+    operationId: operationIdOf(docs),
     summary: docs.summary,
     ...(docs.description && { description: docs.description }),
     tags: [docs.tag],
@@ -121,6 +122,16 @@ export function documentEndpoint(
     responses: responsesOf(docs, body !== undefined || query !== undefined),
   };
   edge.app.openAPIRegistry.registerPath(config);
+}
+
+/** `POST /api/v1/orders/{id}/cancel` is `postOrdersByIdCancel`: unique, and as stable as the path itself. */
+function operationIdOf({ method, path }: Pick<EndpointDocs, "method" | "path">): string {
+  const words = path
+    .replace(/^\/api\/v1/, "")
+    .replaceAll(/\{(\w+)\}/g, "by-$1")
+    .split(/[^A-Za-z0-9]+/)
+    .filter((word) => word !== "");
+  return method + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
 }
 
 /** Routes requests to `work`, inside the frame that turns what is thrown into answers, and that counts and times. */
@@ -158,6 +169,15 @@ export function answerFailure(error: unknown, log: Logger, method: string, path:
   return problemResponse(new OnrushError("INTERNAL", "The request failed; the id says where to look."), requestId);
 }
 
+const RETRIED: ReadonlySet<number> = new Set([429, 503]);
+const RETRY_AFTER = {
+  "Retry-After": { description: "Seconds after which another try makes sense", schema: { type: "integer" as const } },
+};
+
+function exampleOf(code: ErrorCode): Record<string, unknown> {
+  return problemDocument(new OnrushError(code, "What was wrong, in a sentence."), "mf3k2l-1a");
+}
+
 function responsesOf(docs: EndpointDocs, validated: boolean): RouteConfig["responses"] {
   const responses: RouteConfig["responses"] = {};
   for (const [status, { description, schema }] of Object.entries(docs.answers)) {
@@ -171,9 +191,16 @@ function responsesOf(docs: EndpointDocs, validated: boolean): RouteConfig["respo
   for (const code of [...codes].sort((a, b) => ERROR_STATUS[a] - ERROR_STATUS[b])) {
     const status = ERROR_STATUS[code];
     codesOf.set(status, [...(codesOf.get(status) ?? []), code]);
+    const here = codesOf.get(status) ?? [];
     responses[status] = {
-      description: (codesOf.get(status) ?? []).join(", "),
-      content: { "application/problem+json": { schema: problemSchema } },
+      description: here.join(", "),
+      ...(RETRIED.has(status) && { headers: RETRY_AFTER }),
+      content: {
+        "application/problem+json": {
+          schema: problemSchema,
+          examples: Object.fromEntries(here.map((of) => [of, { value: exampleOf(of) }])),
+        },
+      },
     };
   }
   return responses;

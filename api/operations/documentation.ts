@@ -3,8 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { jsonAnswer, SECURITY_HEADERS } from "../http/answer.ts";
-import type { Edge } from "../http/endpoint.ts";
-import { route } from "../http/endpoint.ts";
+import { documentEndpoint, type Edge, route } from "../http/endpoint.ts";
 
 const VERSION = "1.0.0";
 
@@ -38,6 +37,19 @@ const ASSET_CACHING = "public, max-age=3600";
 
 /** Adds `/openapi.json` and `/docs`. Called last: the document is made once, of the routes that were declared before. */
 export function documentationRoutes(edge: Edge): void {
+  const served = { tag: "Documentation", access: "public", method: "get" } as const;
+  documentEndpoint(edge, {
+    ...served,
+    path: "/openapi.json",
+    summary: "This document",
+    answers: { 200: { description: "OpenAPI 3.1" } },
+  });
+  documentEndpoint(edge, {
+    ...served,
+    path: "/docs",
+    summary: "This document as a page",
+    answers: { 200: { description: "Swagger UI" } },
+  });
   edge.app.openAPIRegistry.registerComponent("securitySchemes", "bearer", {
     type: "http",
     scheme: "bearer",
@@ -51,7 +63,9 @@ export function documentationRoutes(edge: Edge): void {
       description:
         "A flash-sale order engine. Amounts are integers in the currency's minor unit. Errors are problem documents " +
         "(RFC 9457) with a stable `code`; 429 and 503 carry Retry-After.",
+      license: { name: "MIT", url: "https://opensource.org/license/mit" },
     },
+    servers: [{ url: "/", description: "The server that this document is from" }],
   });
   route(edge, "get", "/openapi.json", () => jsonAnswer(document));
   route(edge, "get", "/docs", () => answer(PAGE, "text/html; charset=utf-8", PAGE_POLICY));

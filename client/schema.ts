@@ -1,0 +1,377 @@
+// The API's types, made from its OpenAPI document by `npm run client`. Not edited by hand; a test compares them.
+
+export interface paths {
+  "/api/v1/orders": {
+    /** Place an order */
+    post: {
+      parameters: { header?: { "idempotency-key"?: string; prefer?: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["OrderRequest"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["PlacedOrder"]; } }; 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["PlacedOrder"]; } }; 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["PlacedOrder"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 422: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** List one's own orders */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["OrderPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/orders/{id}": {
+    /** Read an order */
+    get: {
+      parameters: { path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Order"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/orders/{id}/cancel": {
+    /** Cancel an order */
+    post: {
+      parameters: { path: { id: string; }; };
+      responses: { 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Order"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/orders/{id}/payments": {
+    /** Pay for an order */
+    post: {
+      parameters: { path: { id: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["PaymentRequest"] } };
+      responses: { 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Order"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/products": {
+    /** List products */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; query?: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["ProductPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** Create a product */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["NewProduct"] } };
+      responses: { 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Product"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/products/{id}": {
+    /** Read a product */
+    get: {
+      parameters: { path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Product"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** Replace a product */
+    put: {
+      parameters: { path: { id: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["ProductInput"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Product"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** Delete a product */
+    delete: {
+      parameters: { path: { id: string; }; };
+      responses: { 204: { headers: Record<string, unknown>; content?: never }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/sales": {
+    /** List sales */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["SalePage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** Create a sale */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["NewSale"] } };
+      responses: { 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Sale"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/sales/{id}": {
+    /** Read a sale */
+    get: {
+      parameters: { path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Sale"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** Change a sale */
+    patch: {
+      parameters: { header?: { "If-Match"?: string; }; path: { id: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["SalePatch"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Sale"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/sales/{id}/open": {
+    /** Open a sale now, whatever its opening time; also after a pause or a close */
+    post: {
+      parameters: { path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Sale"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/sales/{id}/pause": {
+    /** Take no orders until the sale is opened again */
+    post: {
+      parameters: { path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Sale"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/sales/{id}/close": {
+    /** Take no more orders */
+    post: {
+      parameters: { path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Sale"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/sales/{id}/restock": {
+    /** Add units of a product */
+    post: {
+      parameters: { path: { id: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["RestockRequest"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Sale"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/sales/{id}/write-off": {
+    /** Take unsold units of a product away */
+    post: {
+      parameters: { path: { id: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["WriteOffRequest"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Sale"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/auth/signup": {
+    /** Become a member */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["SignUp"] } };
+      responses: { 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["NewMember"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/auth/login": {
+    /** Sign in */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["Credentials"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Session"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/auth/refresh": {
+    /** Get a new access token */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["RefreshRequest"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Session"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/auth/logout": {
+    /** Sign out */
+    post: {
+      parameters: {  };
+      requestBody?: { content: { "application/json": components["schemas"]["LogOut"] } };
+      responses: { 204: { headers: Record<string, unknown>; content?: never }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/auth/me": {
+    /** The signed-in account */
+    get: {
+      parameters: {  };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Account"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** Change the name */
+    patch: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["ChangeAccount"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Account"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** Erase the account */
+    delete: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["EraseAccount"] } };
+      responses: { 204: { headers: Record<string, unknown>; content?: never }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/auth/verify-email": {
+    /** Verify an e-mail address */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["VerifyEmail"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Account"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/auth/verification-mails": {
+    /** Have the verification link sent again */
+    post: {
+      parameters: {  };
+      responses: { 202: { headers: Record<string, unknown>; content?: never }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/auth/password-resets": {
+    /** Forgot the password */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["EmailOnly"] } };
+      responses: { 202: { headers: Record<string, unknown>; content?: never }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/auth/password-resets/confirm": {
+    /** Set a new password by a link */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["ResetPassword"] } };
+      responses: { 204: { headers: Record<string, unknown>; content?: never }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/auth/password": {
+    /** Change the password */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["ChangePassword"] } };
+      responses: { 204: { headers: Record<string, unknown>; content?: never }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/cart": {
+    /** See the cart */
+    get: {
+      parameters: { query?: { customerId?: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Cart"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** Empty the cart */
+    delete: {
+      parameters: { query?: { customerId?: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Cart"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/cart/items/{productId}": {
+    /** Set how many of a product are in the cart */
+    put: {
+      parameters: { query?: { customerId?: string; }; path: { productId: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["CartQuantity"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Cart"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** Take a product out of the cart */
+    delete: {
+      parameters: { query?: { customerId?: string; saleId?: string; }; path: { productId: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Cart"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/cart/checkout": {
+    /** Order what is in the cart */
+    post: {
+      parameters: { query?: { customerId?: string; }; header?: { "idempotency-key"?: string; }; };
+      requestBody?: { content: { "application/json": components["schemas"]["CheckoutRequest"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["PlacedOrder"]; } }; 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["PlacedOrder"]; } }; 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["PlacedOrder"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 422: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/api-keys": {
+    /** Make a key for a server */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["NewApiKey"] } };
+      responses: { 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["CreatedApiKey"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** List keys */
+    get: {
+      parameters: {  };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": { items: (components["schemas"]["ApiKey"])[]; }; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/api-keys/{id}": {
+    /** Revoke a key */
+    delete: {
+      parameters: { path: { id: string; }; };
+      responses: { 204: { headers: Record<string, unknown>; content?: never }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/ws-tickets": {
+    /** Get a ticket for the WebSocket */
+    post: {
+      parameters: {  };
+      responses: { 201: { headers: Record<string, unknown>; content: { "application/json": { ticket: string; expiresIn: number; }; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/proof-key": {
+    /** The key that conservation proofs are verified by */
+    get: {
+      parameters: {  };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["ProofKey"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/admin/sales/{id}/proof": {
+    /** Prove a sale */
+    get: {
+      parameters: { path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["ConservationProof"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/healthz": {
+    /** The process is up */
+    get: {
+      parameters: {  };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Health"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/readyz": {
+    /** Redis and Postgres answer, Redis fits ACK_MODE, and the catalogue is loaded; else 503 */
+    get: {
+      parameters: {  };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Health"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/metrics": {
+    /** Metrics in Prometheus' text format */
+    get: {
+      parameters: {  };
+      responses: { 200: { headers: Record<string, unknown>; content?: never }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/openapi.json": {
+    /** This document */
+    get: {
+      parameters: {  };
+      responses: { 200: { headers: Record<string, unknown>; content?: never }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/docs": {
+    /** This document as a page */
+    get: {
+      parameters: {  };
+      responses: { 200: { headers: Record<string, unknown>; content?: never }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+}
+
+export interface components {
+  schemas: {
+    PlacedOrder: { orderTrackingId: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; saleId: string; customerId: string; items: (components["schemas"]["OrderItem"])[]; price: number; payable: number; currency: string; reservedUntil: string; acknowledged: "fast" | "fsync" | "replicated" | "postgres"; receipt: string; };
+    OrderItem: { productId: string; name: string; quantity: number; price: number; };
+    Problem: { type: string; title: string; status: number; detail: string; code: "VALIDATION" | "UNAUTHENTICATED" | "FORBIDDEN" | "NOT_FOUND" | "METHOD_NOT_ALLOWED" | "SOLD_OUT" | "LIMIT_EXCEEDED" | "SALE_NOT_OPEN" | "PRICE_MISMATCH" | "INVALID_STATE" | "EMAIL_TAKEN" | "PAYLOAD_TOO_LARGE" | "IDEMPOTENCY_CONFLICT" | "RATE_LIMITED" | "INTERNAL" | "STOCK_UNAVAILABLE" | "OVERLOADED" | "OUTCOME_UNKNOWN"; requestId: string; errors?: ({ path: string; message: string; })[]; [member: string]: unknown; };
+    OrderRequest: { saleId?: string; customerId?: string; items: ({ productId: string; quantity: number; price?: number; })[]; price?: number; address?: { street: string; postalCode: string; city: string; }; payment?: { method: "card" | "wallet" | "later"; token?: string; }; };
+    Order: { orderTrackingId: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; reason?: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD"; version: number; saleId: string; customerId: string; items: (components["schemas"]["OrderItem"])[]; price: number; payable: number; refundedAmount: number; currency: string; payment: { method: "card" | "wallet" | "later"; }; address?: components["schemas"]["Address"]; reservedUntil: string; placedAt: string; updatedAt: string; timeline: ({ status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; at: string; version: number; reason?: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD"; })[]; };
+    Address: { street: string; postalCode: string; city: string; };
+    OrderPage: { items: (components["schemas"]["Order"])[]; nextCursor?: string; };
+    PaymentRequest: { method: "card" | "wallet"; token?: string; };
+    ProductPage: { items: (components["schemas"]["Product"])[]; nextCursor?: string; };
+    Product: { id: string; name: string; description: string; price: number; currency: string; imageUrl: string | null; version: number; createdAt: string; updatedAt: string; };
+    NewProduct: (components["schemas"]["ProductInput"]) & ({ id?: string; });
+    ProductInput: { name: string; description?: string; price: number; currency?: string; imageUrl?: string | null; };
+    SalePage: { items: (components["schemas"]["Sale"])[]; nextCursor?: string; };
+    Sale: { id: string; name: string; state: "scheduled" | "open" | "paused" | "closed" | "sold_out"; currency: string; opensAt: string; closesAt: string | null; reservationTtlSeconds: number; partitions: number; onDecline: "release" | "hold"; membersOnly: boolean; stockVisibility: "exact" | "band"; version: number; createdAt: string; items: ({ productId: string; name: string; price: number; perCustomerLimit: number | null; remaining?: number; remainingBand?: "none" | "few" | "some" | "plenty"; })[]; };
+    NewSale: { id?: string; name: string; opensAt?: string; closesAt?: string | null; items: ({ productId: string; stock: number; price?: number | null; perCustomerLimit?: number | null; })[]; reservationTtlSeconds?: number; partitions?: number; onDecline?: "release" | "hold"; membersOnly?: boolean; stockVisibility?: "exact" | "band"; };
+    SalePatch: { name?: string; opensAt?: string; closesAt?: string | null; reservationTtlSeconds?: number; onDecline?: "release" | "hold"; membersOnly?: boolean; stockVisibility?: "exact" | "band"; items?: ({ productId: string; price?: number | null; perCustomerLimit?: number | null; stock?: number; })[]; version?: number; reason?: string; };
+    RestockRequest: { productId: string; quantity: number; reason?: string; };
+    WriteOffRequest: { productId: string; quantity: number; reason: string; };
+    NewMember: (components["schemas"]["Session"]) & ({ id: string; });
+    Session: { accessToken: string; refreshToken: string; expiresIn: number; customerId: string; };
+    SignUp: { email: string; password: string; name: string; guestId?: string; };
+    Credentials: { email: string; password: string; guestId?: string; };
+    RefreshRequest: { refreshToken: string; };
+    LogOut: { refreshToken?: string; };
+    Account: { customerId: string; email: string; emailVerified: boolean; name: string; roles: ("customer" | "support" | "admin")[]; createdAt: string; };
+    VerifyEmail: { token: string; };
+    EmailOnly: { email: string; };
+    ResetPassword: { token: string; password: string; };
+    ChangePassword: { currentPassword: string; newPassword: string; };
+    ChangeAccount: { name: string; };
+    EraseAccount: { password: string; };
+    Cart: { customerId: string; version: number; updatedAt: string | null; items: ({ saleId: string; productId: string; name?: string; quantity: number; price?: number; currency?: string; remaining?: number; perCustomerLimit?: number | null; problem?: "NOT_OFFERED" | "SALE_NOT_OPEN" | "SOLD_OUT" | "LIMIT_EXCEEDED"; })[]; totals: ({ saleId: string; price: number; currency: string; })[]; };
+    CartQuantity: { quantity: number; saleId?: string; };
+    CheckoutRequest: { saleId?: string; price?: number; address?: { street: string; postalCode: string; city: string; }; payment?: { method: "card" | "wallet" | "later"; token?: string; }; };
+    CreatedApiKey: (components["schemas"]["ApiKey"]) & ({ key: string; });
+    ApiKey: { id: string; name: string; roles: ("support" | "admin")[]; createdBy: string; createdAt: string; expiresAt: string | null; revokedAt: string | null; };
+    NewApiKey: { name: string; roles: ("support" | "admin")[]; expiresAt?: string; };
+    ProofKey: { keyId: string; algorithm: "Ed25519"; publicKey: string; };
+    ConservationProof: { proof: { format: string; keyId: string; [member: string]: unknown; }; signature: string; };
+    Health: { status: "ok"; };
+  };
+}
