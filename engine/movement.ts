@@ -38,6 +38,16 @@ export interface MovedHold {
   readonly units: readonly HeldUnits[];
 }
 
+/** What the reconciler moved in Redis, and why; the ledger had it so before. */
+export interface Adjustment {
+  readonly actor: string;
+  readonly reason: string;
+  /** Change of what is available, by product; 0 where only records changed. */
+  readonly products: readonly { readonly sku: string; readonly available: number }[];
+  /** What was changed, for the record: key, field, before, after. */
+  readonly changes: readonly (readonly [key: string, field: string, before: string, after: string])[];
+}
+
 /** A line that could not be read; the rest of its entry stands. */
 export interface UnreadableLine {
   readonly line: string;
@@ -65,6 +75,7 @@ export type Movement = Entry &
       }
     | { readonly kind: "settle" | "release"; readonly holds: readonly MovedHold[] }
     | { readonly kind: "restock"; readonly movementId: string; readonly sku: string; readonly quantity: number }
+    | { readonly kind: "adjust"; readonly movementId: string; readonly adjustment: Adjustment }
     | { readonly kind: "unreadable"; readonly payload: string }
   );
 
@@ -89,6 +100,13 @@ const payloadSchema = z.object({
   address: z.object({ street: z.string(), postalCode: z.string(), city: z.string() }).optional(),
   idempotencyScope: z.string().optional(),
   payloadHash: z.string().optional(),
+});
+
+const adjustmentSchema = z.object({
+  actor: z.string().min(1).max(200),
+  reason: z.string().max(1_000),
+  products: z.array(z.object({ sku: z.guid(), available: z.int() })).min(1),
+  changes: z.array(z.tuple([z.string(), z.string(), z.string(), z.string()])),
 });
 
 /** Compares two positions: negative when `a` comes first. */
@@ -155,8 +173,22 @@ export function parseMovement(id: string, fields: readonly string[]): Movement {
       if (!movementId || !sku || !quantity || !Number.isSafeInteger(units)) return broken();
       return { kind, position, atMs, movementId, sku, quantity: units, unreadable };
     }
+    case "adjust": {
+      const [, movementId, json] = /^([^|]+)\|(.+)$/.exec(lines[0] ?? "") ?? [];
+      const adjustment = parseAdjustment(json);
+      if (!movementId || !adjustment) return broken();
+      return { kind, position, atMs, movementId, adjustment, unreadable };
+    }
     default:
       return broken();
+  }
+}
+
+function parseAdjustment(json: string | undefined): Adjustment | undefined {
+  try {
+    return adjustmentSchema.parse(JSON.parse(json ?? ""));
+  } catch {
+    return undefined;
   }
 }
 

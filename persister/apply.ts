@@ -4,7 +4,8 @@
 // harmless.
 import pg from "pg";
 import type { OrderChange } from "../engine/events.ts";
-import type { Partition } from "../engine/keys.ts";
+import { type Partition, partitionName } from "../engine/keys.ts";
+import { recordAudit } from "../engine/ledger/audit.ts";
 import { transaction } from "../engine/ledger/database.ts";
 import { transition } from "../engine/ledger/fates.ts";
 import { completeHonours } from "../engine/ledger/honours.ts";
@@ -108,11 +109,29 @@ async function writePlan(
   await updateStock(client, at, plan.stock);
   await insertMovements(client, at, plan.movements);
   for (const applied of plan.applied) await markAllocationApplied(client, at, applied);
+  for (const adjusted of plan.adjustments) await recordAdjustment(client, at, adjusted);
   if (plan.honoured.length > 0) await completeHonours(client, plan.honoured);
   await insertDeadLetters(client, at, plan.deadLetters);
   await outbox.enqueue(client, "payment", plan.paymentsDue);
   await outbox.enqueue(client, "compensation", plan.compensationsDue);
   return changes;
+}
+
+async function recordAdjustment(
+  client: pg.PoolClient,
+  at: Partition,
+  { position, movementId, adjustment }: Movement & { kind: "adjust" },
+): Promise<void> {
+  const { actor, reason, changes } = adjustment;
+  const values = (side: 2 | 3) => changes.map((change) => [change[0], change[1], change[side]]);
+  await recordAudit(client, {
+    actor,
+    action: "stock.reconcile",
+    subject: `partition:${partitionName(at)}`,
+    before: { redis: values(2) },
+    after: { redis: values(3), movementId, ...position },
+    reason,
+  });
 }
 
 // An order whose stock moved while its status says otherwise keeps its status: the stock is a fact, the fate is not ours.

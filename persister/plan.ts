@@ -21,6 +21,8 @@ export interface LedgerPlan {
   readonly stock: readonly LockedStock[];
   readonly movements: readonly StockMovement[];
   readonly applied: readonly { movementId: string; productId: string; quantity: number; epoch: number; seq: number }[];
+  /** What the reconciler moved in Redis; the ledger only records it. */
+  readonly adjustments: readonly (Movement & { kind: "adjust" })[];
   readonly deadLetters: readonly DeadLetter[];
   readonly paymentsDue: readonly string[];
   readonly compensationsDue: readonly string[];
@@ -47,6 +49,7 @@ class Batch {
   readonly #released: string[] = [];
   readonly #movements: StockMovement[] = [];
   readonly #applied: { movementId: string; productId: string; quantity: number; epoch: number; seq: number }[] = [];
+  readonly #adjustments: (Movement & { kind: "adjust" })[] = [];
   readonly #deadLetters: DeadLetter[] = [];
   readonly #paymentsDue: string[] = [];
   readonly #compensationsDue: string[] = [];
@@ -72,6 +75,9 @@ class Batch {
       case "restock":
         this.#restock(movement);
         break;
+      case "adjust":
+        this.#adjust(movement);
+        break;
       case "unreadable":
         this.#bury(movement, { line: movement.payload, error: "the entry cannot be read" });
         break;
@@ -86,6 +92,7 @@ class Batch {
       stock: [...this.#touched].sort().map((sku) => this.#row(sku)),
       movements: this.#movements,
       applied: this.#applied,
+      adjustments: this.#adjustments,
       deadLetters: this.#deadLetters,
       paymentsDue: this.#paymentsDue,
       compensationsDue: this.#compensationsDue,
@@ -96,6 +103,7 @@ class Batch {
 
   #place(movement: Movement & { kind: "place" }): void {
     const moved = new UnitsBySku();
+    const before = this.#newOrders.length;
     for (const order of movement.orders) {
       this.#reservation = Math.max(this.#reservation, order.reservation);
       if (movement.fromHoldback) this.#honoured.push(order.orderId);
@@ -115,7 +123,7 @@ class Batch {
       }
       this.#admit(movement, order, fits);
     }
-    this.#log(movement, moved);
+    this.#log(movement, moved, this.#newOrders.length - before);
   }
 
   #admit(movement: Movement & { kind: "place" }, order: PlacedOrder, fits: boolean): void {
@@ -180,7 +188,7 @@ class Batch {
       this.#orders.set(order.id, { ...order, stockState });
       (movement.kind === "settle" ? this.#settled : this.#released).push(order.id);
     }
-    this.#log(movement, moved);
+    this.#log(movement, moved, movement.holds.length);
   }
 
   #restock(movement: Movement & { kind: "restock" }): void {
@@ -190,10 +198,20 @@ class Batch {
     this.#applied.push({ movementId, productId: sku, quantity, ...position });
     const moved = new UnitsBySku();
     moved.add(sku, quantity, 0);
-    this.#log(movement, moved);
+    this.#log(movement, moved, 0);
   }
 
-  #log(movement: Movement & { kind: StockMovement["kind"] }, moved: UnitsBySku): void {
+  // Redis was moved to what stands here already.
+  #adjust(movement: Movement & { kind: "adjust" }): void {
+    const moved = new UnitsBySku();
+    for (const { sku, available } of movement.adjustment.products) moved.add(sku, available, 0);
+    this.#adjustments.push(movement);
+    this.#log(movement, moved, 0);
+  }
+
+  /** @param holds how many holds the movement took or ended; told on its first row */
+  #log(movement: Movement & { kind: StockMovement["kind"] }, moved: UnitsBySku, holds: number): void {
+    let left = holds;
     for (const [productId, { quantity, refused }] of moved.entries()) {
       const decision = movement.kind === "place" ? decisionOf(movement, productId) : undefined;
       this.#movements.push({
@@ -202,9 +220,11 @@ class Batch {
         kind: movement.kind,
         quantity,
         refused,
+        holds: left,
         atMs: movement.atMs,
         ...(decision && { decision }),
       });
+      left = 0;
     }
   }
 

@@ -57,9 +57,11 @@ export interface StockMovement {
   readonly epoch: number;
   readonly seq: number;
   readonly productId: string;
-  readonly kind: "place" | "settle" | "release" | "restock";
+  readonly kind: "place" | "settle" | "release" | "restock" | "adjust";
   readonly quantity: number;
   readonly refused: number;
+  /** Holds that the number took or ended; on its first row, the others say 0. */
+  readonly holds: number;
   readonly atMs: number;
   /** Of a `place`: what its script found of this product before it decided. */
   readonly decision?: {
@@ -156,6 +158,12 @@ export async function insertOrders(db: Queryable, at: Partition, orders: readonl
   });
   await insertLines(db, orders);
   await insertTimelines(db, orders);
+  // By this count the reconciler sees that a row was taken away.
+  await db.query({
+    name: "count_orders",
+    text: "UPDATE sale_partitions SET orders = orders + $3 WHERE sale_id = $1 AND partition = $2",
+    values: [at.saleId, at.partition, orders.length],
+  });
 }
 
 async function insertLines(db: Queryable, orders: readonly NewOrder[]): Promise<void> {
@@ -228,12 +236,12 @@ export async function insertMovements(db: Queryable, at: Partition, rows: readon
   await db.query({
     name: "insert_movements",
     text: `INSERT INTO stock_movements (sale_id, partition, epoch, seq, product_id, kind, quantity, refused, at, script,
-        available, buyer_limit, used)
+        available, buyer_limit, used, holds)
       SELECT $1, $2, n.epoch, n.seq, n.product_id, n.kind, n.quantity, n.refused, to_timestamp(n.at_ms / 1000.0), n.script,
-        n.available, n.buyer_limit, n.used
+        n.available, n.buyer_limit, n.used, n.holds
       FROM unnest($3::bigint[], $4::bigint[], $5::uuid[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[],
-        $10::text[], $11::bigint[], $12::bigint[], $13::jsonb[])
-        AS n(epoch, seq, product_id, kind, quantity, refused, at_ms, script, available, buyer_limit, used)`,
+        $10::text[], $11::bigint[], $12::bigint[], $13::jsonb[], $14::int[])
+        AS n(epoch, seq, product_id, kind, quantity, refused, at_ms, script, available, buyer_limit, used, holds)`,
     values: [
       at.saleId,
       at.partition,
@@ -248,6 +256,7 @@ export async function insertMovements(db: Queryable, at: Partition, rows: readon
       rows.map((row) => row.decision?.available ?? null),
       rows.map((row) => row.decision?.limit ?? null),
       rows.map((row) => usedOf(row)),
+      rows.map((row) => row.holds),
     ],
   });
 }

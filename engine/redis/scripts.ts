@@ -12,6 +12,7 @@ export const SCRIPT_NAMES = [
   "settle",
   "release",
   "restock",
+  "adjust",
   "honour",
   "acknowledge",
   "lease",

@@ -178,6 +178,8 @@ async function everyScript({ redis }: LuaServer): Promise<TestPartition> {
   await partition.place([orders[0], order([[a, 1]], { scope: "t", hash: "h" })]);
   await partition.honour(order([[a, 1]]), { [a]: 1 });
   await partition.place([order([[a, 99]])], { askedAgain: true });
+  const before = Number(await redis.hget(partition.keys.stock, `${b}|a`));
+  await partition.run("adjust", [1, 0, "m", 99, "{}", 1, "stock", `${b}|a`, before, 20]);
   await redis.xreadgroup("GROUP", "persister", "p", "COUNT", 2, "STREAMS", partition.keys.stream, ">");
   await partition.acknowledge("1-1", 1, ["1-1"]);
   await partition.run("lease", ["p", 60_000]);

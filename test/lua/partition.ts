@@ -202,6 +202,7 @@ const KEYS_OF = {
   settle: ["meta", "stock", "held", "recentEven", "recentOdd", "stream"],
   release: ["meta", "stock", "held", "recentEven", "recentOdd", "stream", "limits"],
   restock: ["meta", "stock", "movements", "stream"],
+  adjust: ["meta", "stock", "held", "limits", "movements", "stream"],
   honour: ["meta", "stock", "held", "limits", "recentEven", "recentOdd", "stream"],
   acknowledge: ["meta", "stream"],
   lease: ["lease"],

@@ -212,6 +212,8 @@ function numbersOf(movement: Movement): number[] {
       ];
     case "restock":
       return [atMs, movement.quantity];
+    case "adjust":
+      return [atMs, ...movement.adjustment.products.map(({ available }) => available)];
     case "unreadable":
       return [atMs];
   }
