@@ -9,7 +9,7 @@ import { runService } from "../engine/service.ts";
 import { createApp, createEdge } from "./app.ts";
 import { ensureAdministrator } from "./auth/administrator.ts";
 import { type EndedSessions, watchEndedSessions } from "./auth/ended-sessions.ts";
-import { soldOutLane } from "./orders/sold-out-lane.ts";
+import { orderLane } from "./orders/order-lane.ts";
 import { ensureCatalogSale } from "./sales/catalog-sale.ts";
 import { startServer } from "./server.ts";
 import { StatusCounters } from "./ws/counters.ts";
@@ -80,7 +80,7 @@ await runService("api", async (config, log) => {
   if (config.adminPassword) await ensureAdministrator(pool, config.adminEmail, config.adminPassword);
   const edge = createEdge(deps);
   endedSessions = await watchEndedSessions(pool, edge.tokens, log);
-  const server = await startServer(createApp(deps, edge), config, soldOutLane(edge, deps));
+  const server = await startServer(createApp(deps, edge), config, orderLane(edge, deps));
   const status = await startStatusServer(server.server, { ...deps, subscriber, counters: statusCounters });
 
   return {

@@ -7,7 +7,7 @@ import { OnrushError } from "../engine/errors.ts";
 import { BODY_BYTES_MAX } from "./http/body.ts";
 import type { ApiEnv } from "./http/env.ts";
 import { nextRequestId, problemDocument, problemHeaders, problemResponse } from "./http/problem.ts";
-import type { Lane } from "./orders/sold-out-lane.ts";
+import type { Lane } from "./orders/order-lane.ts";
 
 export interface ApiServer {
   readonly url: string;

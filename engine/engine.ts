@@ -207,28 +207,6 @@ export class Engine {
     throw refusal(outcome, sale);
   }
 
-  /** @param committed the status that Postgres has, where that was waited for and came */
-  /**
-   * Whether what this process remembers is enough to refuse an order that has no idempotency key: the SKU that is short.
-   * `undefined` when the order has to be placed to know, be it for another reason than stock.
-   */
-  recallSoldOut(
-    order: Pick<OrderRequest, "customerId" | "items" | "price"> & { readonly saleId: string },
-  ): { readonly productId: string; readonly available: number } | undefined {
-    const sale = this.catalogue.sale(order.saleId);
-    if (!sale || sale.membersOnly) return undefined;
-    let total = 0;
-    for (const { productId, quantity, price } of order.items) {
-      const item = sale.itemOf.get(productId);
-      if (!item || (price !== undefined && price !== item.price)) return undefined;
-      total += item.price * quantity;
-    }
-    if (total > AMOUNT_MAX || (order.price !== undefined && order.price !== total)) return undefined;
-    const partition = partitionOf(order.customerId, sale.partitions);
-    if (sale.partitionEpochs[partition]?.state !== "live") return undefined;
-    return this.soldOut.refuses({ saleId: sale.id, partition }, order.items);
-  }
-
   // A verdict that Redis lost the partition: it is closed for every process, until an operator has rebuilt it.
   #noteLoss(at: Partition, outcome: PlaceOutcome | undefined): void {
     if (outcome?.type !== "STOCK_UNAVAILABLE") return;
@@ -250,6 +228,7 @@ export class Engine {
     }
   }
 
+  /** @param committed the status that Postgres has, where that was waited for and came */
   #placed(
     sale: SaleView,
     partition: number,
@@ -340,7 +319,10 @@ function refusal(outcome: Exclude<PlaceOutcome, Accepted | { type: "REPLAYED" }>
         used: outcome.used,
       });
     case "SOLD_OUT":
-      return soldOutRefusal(outcome.productId, outcome.available);
+      return new OnrushError("SOLD_OUT", "There are not that many units left.", {
+        productId: outcome.productId,
+        remaining: outcome.available,
+      });
     case "UNKNOWN_PRODUCT":
       return new OnrushError("NOT_FOUND", "This sale does not offer that product.", { productId: outcome.productId });
     case "OVERLOADED":
@@ -356,11 +338,6 @@ function refusal(outcome: Exclude<PlaceOutcome, Accepted | { type: "REPLAYED" }>
     default:
       return unreachable(outcome);
   }
-}
-
-/** How an order for more units than there are is refused. */
-export function soldOutRefusal(productId: string, available: number): OnrushError {
-  return new OnrushError("SOLD_OUT", "There are not that many units left.", { productId, remaining: available });
 }
 
 function notOpenDetail(admission: string): string {

@@ -4,9 +4,10 @@ import { type CartLine, removeOrdered } from "../../engine/cart/cart.ts";
 import { completeCheckout, findCart, findCheckout } from "../../engine/cart/carts.ts";
 import type { PlacedOrder, ReplayedOrder } from "../../engine/engine.ts";
 import { OnrushError } from "../../engine/errors.ts";
-import { jsonAnswer } from "../http/answer.ts";
+import { responseOf } from "../http/answer.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
 import { invalid } from "../http/fields.ts";
+import { answerAcceptance, answerReplay } from "../orders/acceptance.ts";
 import {
   checkMeans,
   checkPayment,
@@ -15,7 +16,6 @@ import {
   placedOrderSchema,
   readIdempotencyKey,
 } from "../orders/order-request.ts";
-import { acceptance, answerReplay } from "../orders/place.ts";
 import { cartOwner, ownerQuery } from "./owner.ts";
 import { CART_TAG, type CartDependencies } from "./routes.ts";
 
@@ -68,9 +68,9 @@ export function checkoutRoute(edge: Edge, deps: CartDependencies): void {
       const customerId = cartOwner(caller, query.customerId, config);
       edge.limits.orderOf(customerId);
       checkMeans(body ?? {}, caller !== undefined);
-      const sent = readIdempotencyKey(c.req.raw.headers);
+      const sent = readIdempotencyKey(c.req.raw.headers.get("idempotency-key"));
       const earlier = sent === undefined ? undefined : await findCheckout(pool, customerId, `key ${sent}`);
-      if (earlier !== undefined) return answerReplay(deps, earlier, undefined);
+      if (earlier !== undefined) return responseOf(await answerReplay(deps, earlier, undefined));
 
       const cart = await findCart(pool, customerId);
       const lines = linesToOrder(cart.lines, body?.saleId);
@@ -90,10 +90,8 @@ export function checkoutRoute(edge: Edge, deps: CartDependencies): void {
       });
       edge.metrics.order(placed.type === "placed" ? "accepted" : "replayed");
       await takeOut(customerId, key, placed, lines);
-      if (placed.type === "replayed") return answerReplay(deps, placed.orderId, undefined);
-      return jsonAnswer(acceptance(placed, customerId), placed.acknowledged === "postgres" ? 201 : 202, {
-        location: `/api/v1/orders/${placed.orderId}`,
-      });
+      if (placed.type === "replayed") return responseOf(await answerReplay(deps, placed.orderId, undefined));
+      return responseOf(answerAcceptance(placed, undefined));
     },
   );
 

@@ -8,7 +8,7 @@ import { invalid } from "./fields.ts";
 /** The largest body. An order of 100 lines is about 10 KB, the longest product description about 60 KB. */
 export const BODY_BYTES_MAX = 256 * 1_024;
 
-const JSON_TYPE = /^application\/(?:[a-z0-9.+-]+\+)?json\s*(?:;|$)/i;
+export const JSON_TYPE = /^application\/(?:[a-z0-9.+-]+\+)?json\s*(?:;|$)/i;
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**

@@ -8,13 +8,14 @@ import type { Logger } from "../../engine/log.ts";
 import { type Access, authorize, type CallerOf, identify } from "../auth/access.ts";
 import type { Tokens } from "../auth/tokens.ts";
 import type { RequestMetrics } from "../operations/metrics.ts";
+import { type Answer, responseOf } from "./answer.ts";
 import { readJson } from "./body.ts";
 import type { ClientAddress } from "./client-address.ts";
 import type { Cors } from "./cors.ts";
 import type { ApiEnv } from "./env.ts";
 import { refusalOf } from "./failures.ts";
 import { parse } from "./fields.ts";
-import { nextRequestId, problemDocument, problemResponse } from "./problem.ts";
+import { nextRequestId, problemAnswer, problemDocument } from "./problem.ts";
 import type { RateLimits } from "./rate-limits.ts";
 
 /** What all endpoints of an app share. */
@@ -157,16 +158,21 @@ export function route(
 
 /** Answers what was thrown. A defect is logged under the id that its answer shows. */
 export function answerFailure(error: unknown, log: Logger, method: string, path: string): Response {
+  return responseOf(failureAnswer(error, log, method, path));
+}
+
+/** The same before it is a response. */
+export function failureAnswer(error: unknown, log: Logger, method: string, path: string): Answer {
   const refusal = refusalOf(error);
   if (refusal) {
-    if (refusal.cause === undefined || refusal.code === "UNAUTHENTICATED") return problemResponse(refusal);
+    if (refusal.cause === undefined || refusal.code === "UNAUTHENTICATED") return problemAnswer(refusal);
     const requestId = nextRequestId();
     log.warn({ requestId, method, path, code: refusal.code, err: refusal.cause }, "a request could not be served");
-    return problemResponse(refusal, requestId);
+    return problemAnswer(refusal, requestId);
   }
   const requestId = nextRequestId();
   log.error({ requestId, method, path, err: error }, "a request failed on an error nobody expected");
-  return problemResponse(new OnrushError("INTERNAL", "The request failed; the id says where to look."), requestId);
+  return problemAnswer(new OnrushError("INTERNAL", "The request failed; the id says where to look."), requestId);
 }
 
 const RETRIED: ReadonlySet<number> = new Set([429, 503]);

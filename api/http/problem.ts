@@ -1,7 +1,7 @@
 // Problem documents (RFC 9457): the one form in which the API says no. `code` is stable and what programs act on; the
 // facts beside it say about what; nothing of the inside (stack, SQL, keys) ever gets in.
 import { ERROR_STATUS, type ErrorCode, type OnrushError } from "../../engine/errors.ts";
-import { SECURITY_HEADERS } from "./answer.ts";
+import { type Answer, responseOf, SECURITY_HEADERS } from "./answer.ts";
 
 const TITLES: Readonly<Record<ErrorCode, string>> = {
   VALIDATION: "The request is not valid",
@@ -67,9 +67,15 @@ export function problemHeaders(refusal: OnrushError): Record<string, string> {
 }
 
 /** The refusal as an answer. */
-export function problemResponse(refusal: OnrushError, requestId: string = nextRequestId()): Response {
-  return new Response(JSON.stringify(problemDocument(refusal, requestId)), {
+export function problemAnswer(refusal: OnrushError, requestId: string = nextRequestId()): Answer {
+  return {
     status: ERROR_STATUS[refusal.code],
     headers: problemHeaders(refusal),
-  });
+    body: JSON.stringify(problemDocument(refusal, requestId)),
+  };
+}
+
+/** The same for Hono. */
+export function problemResponse(refusal: OnrushError, requestId?: string): Response {
+  return responseOf(problemAnswer(refusal, requestId));
 }

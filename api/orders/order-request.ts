@@ -8,14 +8,24 @@ import { amount, invalid, text } from "../http/fields.ts";
 import { orderItemSchema } from "./representation.ts";
 
 export const ITEMS_MAX = 100;
+/** Lengths in UTF-16 units. */
+export const SALE_ID_LENGTH_MAX = 36;
+export const PRODUCT_ID_LENGTH_MAX = 64;
+export const ADDRESS_LENGTHS = { street: 200, postalCode: 20, city: 100 } as const;
 const IDEMPOTENCY_KEY = /^[\x20-\x7e]{1,255}$/;
 
-export const paymentToken = z.string().regex(/^[\x20-\x7e]{1,255}$/, "must be 1 to 255 printable ASCII characters");
+export const PAYMENT_TOKEN = /^[\x20-\x7e]{1,255}$/;
+export const paymentToken = z.string().regex(PAYMENT_TOKEN, "must be 1 to 255 printable ASCII characters");
 
 /** Members that are not named here are ignored. */
 export const orderRequest = z
   .object({
-    saleId: z.string().min(1).max(36).optional().openapi({ description: "Without it, the sale `catalog`" }),
+    saleId: z
+      .string()
+      .min(1)
+      .max(SALE_ID_LENGTH_MAX)
+      .optional()
+      .openapi({ description: "Without it, the sale `catalog`" }),
     customerId: z
       .string()
       .optional()
@@ -23,7 +33,7 @@ export const orderRequest = z
     items: z
       .array(
         z.object({
-          productId: z.string().min(1).max(64),
+          productId: z.string().min(1).max(PRODUCT_ID_LENGTH_MAX),
           quantity: z.int().min(1).max(QUANTITY_MAX),
           price: amount.optional().openapi({ description: "Of one unit; only compared" }),
         }),
@@ -32,10 +42,19 @@ export const orderRequest = z
       .max(ITEMS_MAX)
       .openapi({ description: "Lines of one product count together" }),
     price: amount.optional().openapi({ description: "The total; only compared" }),
-    address: z.object({ street: text(1, 200), postalCode: text(1, 20), city: text(1, 100) }).optional(),
+    address: z
+      .object({
+        street: text(1, ADDRESS_LENGTHS.street),
+        postalCode: text(1, ADDRESS_LENGTHS.postalCode),
+        city: text(1, ADDRESS_LENGTHS.city),
+      })
+      .optional(),
     payment: z.object({ method: z.enum(PAYMENT_METHODS), token: paymentToken.optional() }).optional(),
   })
   .openapi("OrderRequest");
+
+/** An order's body, read. */
+export type OrderBody = z.output<typeof orderRequest>;
 
 export const orderHeaders = z.object({
   "idempotency-key": z
@@ -76,9 +95,8 @@ export const placedOrderSchema = z
   .openapi("PlacedOrder");
 
 /** Reads the key. @throws OnrushError with `VALIDATION` when there is one that is none */
-export function readIdempotencyKey(headers: Headers): string | undefined {
-  const key = headers.get("idempotency-key");
-  if (key === null) return undefined;
+export function readIdempotencyKey(key: string | null | undefined): string | undefined {
+  if (key === null || key === undefined) return undefined;
   if (!IDEMPOTENCY_KEY.test(key)) throw invalid("Idempotency-Key", "must be 1 to 255 printable ASCII characters");
   return key;
 }

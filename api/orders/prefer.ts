@@ -11,9 +11,8 @@ const NAMES_WAIT = /^\s*wait\s*(?:[=;]|$)/i;
  * Reads the seconds to wait, at most {@link WAIT_SECONDS_MAX}; `undefined` without the preference. A malformed one counts as
  * none, and of several the first one counts, as the RFC has it.
  */
-export function readWaitSeconds(headers: Headers): number | undefined {
-  const prefer = headers.get("prefer");
-  if (prefer === null || prefer.length > HEADER_LENGTH_MAX) return undefined;
+export function readWaitSeconds(prefer: string | null | undefined): number | undefined {
+  if (prefer === null || prefer === undefined || prefer.length > HEADER_LENGTH_MAX) return undefined;
   const first = prefer.match(ELEMENT)?.find((element) => NAMES_WAIT.test(element));
   const [, quoted, bare] = first?.match(WAIT) ?? [];
   const seconds = Number(quoted ?? bare ?? 0);
