@@ -1,6 +1,6 @@
 -- restock.lua: adds units of one SKU to a partition, or takes unsold ones away (a write-off).
 -- An increase was committed in Postgres before; a decrease moves here first. The movement's id makes it harmless to call
--- again: the first call's number is repeated.
+-- again: the first call's number is repeated, even when a rebuild has begun a new epoch since.
 -- KEYS[1]  meta       hash    the partition's numbers
 -- KEYS[2]  stock      hash    units per SKU
 -- KEYS[3]  movements  hash    movement id -> seq of its entry

@@ -24,7 +24,8 @@ export type MoveHoldsOutcome =
   | PartitionRefusal;
 
 export type RestockOutcome =
-  | { readonly type: "OK"; readonly position: Position; readonly repeated: boolean }
+  | { readonly type: "OK"; readonly repeated: false; readonly position: Position }
+  | { readonly type: "OK"; readonly repeated: true }
   | { readonly type: "INSUFFICIENT"; readonly available: number }
   | { readonly type: "UNKNOWN_SKU" }
   | PartitionRefusal;
@@ -140,8 +141,11 @@ export class PartitionStock {
     const [head, second, , fourth] = reply as unknown[];
     if (head === "INSUFFICIENT") return { type: "INSUFFICIENT", available: Number(second) };
     if (head === "UNKNOWN_SKU") return { type: "UNKNOWN_SKU" };
-    if (movement.quantity > 0 && fourth === "MOVED") await this.#announce(partition);
-    return { type: "OK", position: this.#learnFrom(partition, reply), repeated: fourth === "REPEATED" };
+    // The number told is the first call's. After a rebuild that is one of an earlier epoch, ahead of all that the partition
+    // has now: learnt, it would make a sound Redis look like one that went back in time.
+    if (fourth === "REPEATED") return { type: "OK", repeated: true };
+    if (movement.quantity > 0) await this.#announce(partition);
+    return { type: "OK", repeated: false, position: this.#learnFrom(partition, reply) };
   }
 
   /** Holds the units of an order that was lost and is honoured; one that is known keeps what it has. */

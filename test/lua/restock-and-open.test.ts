@@ -1,6 +1,8 @@
 // restock.lua and open.lua: where units come from, and what a configuration may and may not change.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CONSUMER_GROUP } from "../../engine/keys.ts";
+import { KnownPositions } from "../../engine/stock/known-positions.ts";
+import { PartitionStock } from "../../engine/stock/partition-stock.ts";
 import { openPartition, order, sku, TestPartition, TTL_MS, writesNothing } from "./partition.ts";
 import { type LuaServer, startLuaServer } from "./server.ts";
 
@@ -39,6 +41,18 @@ describe("restock", () => {
     await partition.restock(A, 1, "m-2");
     expect(await unchanged(() => partition.restock(A, 40, "m-1"))).toEqual(["OK", "1", 1, "REPEATED"]);
     expect(await partition.stock(A)).toEqual([41, 0, 0]);
+  });
+
+  it("that is repeated after a rebuild teaches its caller no position of the epoch before", async () => {
+    const partition = await openPartition(server.redis, { [A]: 40 });
+    // What a rebuild leaves: a new epoch that begins anew, and the ids of what it has from the old one.
+    await server.redis.hset(partition.keys.meta, "epoch", 2, "seq", 0);
+    await server.redis.hset(partition.keys.movements, "old", 9);
+    await server.redis.del(partition.keys.stream);
+    const stock = new PartitionStock(server.redis, new KnownPositions());
+    const restock = (movementId: string) => stock.restock(partition.at, 2, { movementId, sku: A, quantity: 1 });
+    expect(await restock("old")).toEqual({ type: "OK", repeated: true });
+    expect(await restock("new")).toEqual({ type: "OK", repeated: false, position: { epoch: 2, seq: 1 } });
   });
 
   it("takes unsold units away, and never those that are held", async () => {
