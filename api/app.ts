@@ -26,6 +26,8 @@ import { orderChangeRoutes } from "./orders/change-routes.ts";
 import { placeOrderRoute } from "./orders/place.ts";
 import { orderReadRoutes } from "./orders/read-routes.ts";
 import { productRoutes } from "./products/routes.ts";
+import { honourRoute } from "./recovery/honour-route.ts";
+import { rebuildRoutes } from "./recovery/rebuild-routes.ts";
 import { saleAdminRoutes } from "./sales/admin-routes.ts";
 import { saleRoutes } from "./sales/routes.ts";
 import { StockView } from "./sales/stock-view.ts";
@@ -71,6 +73,8 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   cartRoutes(edge, cart);
   checkoutRoute(edge, cart);
   apiKeyRoutes(edge, deps);
+  honourRoute(edge, deps);
+  rebuildRoutes(edge, deps);
   ticketRoute(edge, deps);
   proofRoutes(edge, deps);
   healthRoutes(edge, deps);

@@ -17,6 +17,7 @@ export type ApiConfig = Pick<
   | "paymentGateway"
   | "rateLimit"
   | "receiptSecret"
+  | "receiptSecretPrevious"
   | "reservationTtlMs"
   | "trustedProxies"
 >;

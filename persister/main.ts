@@ -5,6 +5,7 @@ import { openOutbox } from "../engine/outbox/outbox.ts";
 import { blockingConnection, commandConnection, connect, subscriberConnection } from "../engine/redis/connection.ts";
 import { runService } from "../engine/service.ts";
 import { PERSISTER_TIMINGS, Persister } from "./persister.ts";
+import { startQueuedRebuilds } from "./recovery/queued.ts";
 
 await runService("persister", async (config, log) => {
   const onError = (error: unknown) => log.warn({ err: error }, "connection trouble");
@@ -25,10 +26,11 @@ await runService("persister", async (config, log) => {
   // A sale that was just opened is worked at once instead of at the next round.
   subscriber.on("message", () => persister.refresh().catch(onError));
   await subscriber.subscribe(CHANNELS.catalogue);
+  const rebuilds = startQueuedRebuilds({ pool, outbox, redis, log });
 
   return {
     async stop() {
-      await persister.stop();
+      await Promise.all([persister.stop(), rebuilds.stop()]);
       subscriber.disconnect();
       redis.disconnect();
       await Promise.all([outbox.close(), pool.end()]);

@@ -125,20 +125,36 @@ export interface RebuiltStock {
   readonly available: number;
   readonly reserved: number;
   readonly sold: number;
+  readonly undelivered: number;
 }
 
 export async function readStock(db: Queryable, at: Partition): Promise<RebuiltStock[]> {
   const result = await db.query<RebuiltStock>(
-    `SELECT s.product_id AS "productId", s.reserved, s.sold,
-       (s.allocated - s.reserved - s.sold
+    `SELECT s.product_id AS "productId", s.reserved, s.sold, u.undelivered::bigint AS undelivered,
+       (s.allocated - s.reserved - s.sold - u.undelivered
          - COALESCE((SELECT sum(h.quantity) FROM holdbacks h WHERE h.sale_id = s.sale_id AND h.partition = s.partition
-             AND h.product_id = s.product_id AND h.returned_at IS NULL), 0)
-         - COALESCE((SELECT sum(a.quantity) FROM allocations a WHERE a.sale_id = s.sale_id AND a.partition = s.partition
-             AND a.product_id = s.product_id AND a.applied_seq IS NULL AND a.quantity > 0), 0))::bigint AS available
-     FROM stock s WHERE s.sale_id = $1 AND s.partition = $2`,
+             AND h.product_id = s.product_id AND h.returned_at IS NULL), 0))::bigint AS available
+     FROM stock s, LATERAL (
+       SELECT COALESCE(sum(a.quantity), 0) AS undelivered FROM allocations a
+       WHERE a.sale_id = s.sale_id AND a.partition = s.partition AND a.product_id = s.product_id
+         AND a.applied_seq IS NULL AND a.quantity > 0
+     ) u
+     WHERE s.sale_id = $1 AND s.partition = $2`,
     [at.saleId, at.partition],
   );
   return result.rows;
+}
+
+/**
+ * Takes increases that were still to be delivered for delivered, by the rebuild itself: restock.lua had perhaps, and what
+ * was sold of them is held back.
+ */
+export async function deliverByRebuild(db: Queryable, at: Partition, epoch: number): Promise<void> {
+  await db.query(
+    `UPDATE allocations SET applied_epoch = $3, applied_seq = 0
+     WHERE sale_id = $1 AND partition = $2 AND applied_seq IS NULL AND quantity > 0`,
+    [at.saleId, at.partition, epoch],
+  );
 }
 
 export interface RebuiltHold {

@@ -14,12 +14,14 @@ import type { Redis } from "ioredis";
 import type pg from "pg";
 import { findSale, type Sale } from "../../engine/catalogue/sales.ts";
 import { CONSUMER_GROUP, type Partition, partitionKeys } from "../../engine/keys.ts";
+import { recordAudit } from "../../engine/ledger/audit.ts";
 import { transaction } from "../../engine/ledger/database.ts";
 import { transition } from "../../engine/ledger/fates.ts";
 import { suspendPartition } from "../../engine/ledger/log.ts";
 import { findPartition } from "../../engine/ledger/partitions.ts";
 import {
   declareLost,
+  deliverByRebuild,
   listAcknowledged,
   listRefused,
   markRebuilt,
@@ -113,15 +115,23 @@ async function rebuildLocked(deps: RebuildDependencies, at: Partition, actor: st
   const nowMs = await redisNowMs(deps.redis);
 
   const { epoch, lost, heldBack } = await transaction(deps.pool, async (client) => {
-    const loss = await lossAfter(client, at, from);
     const raised = await raiseEpoch(client, at, from);
     if (raised === undefined) throw new RebuildError("The log moved on while it was being rebuilt; run it again.");
+    await deliverByRebuild(client, at, raised);
+    const loss = await lossAfter(client, at, from);
     if (loss.lost) await declareLost(client, at, { epoch: from.epoch, ...loss.lost }, actor);
     for (const [productId, quantity] of loss.heldBack) {
       const untilMs = nowMs + sale.reservationTtlMs;
       await recordHoldback(client, at, { movementId: randomUUID(), productId, quantity, untilMs });
     }
     await transition(client, "release", await listRefused(client, at), null, "released");
+    await recordAudit(client, {
+      actor,
+      action: "stock.rebuild",
+      subject: `sale:${at.saleId}`,
+      before: { partition: at.partition, ...from },
+      after: { partition: at.partition, epoch: raised, lost: loss.lost, heldBack: Object.fromEntries(loss.heldBack) },
+    });
     return { ...loss, epoch: raised };
   });
 
@@ -191,7 +201,8 @@ async function lossAfter(db: pg.Pool | pg.PoolClient, at: Partition, from: Posit
 // Units that the ledger does not have cannot be held back: the second guard would have refused those orders.
 async function capToAvailable(db: pg.Pool | pg.PoolClient, at: Partition, heldBack: ReadonlyMap<string, number>) {
   if (heldBack.size === 0) return heldBack;
-  const available = new Map((await readStock(db, at)).map((row) => [row.productId, row.available]));
+  const stock = await readStock(db, at);
+  const available = new Map(stock.map((row) => [row.productId, row.available + row.undelivered]));
   const capped = [...heldBack].map(([sku, units]) => [sku, Math.min(units, available.get(sku) ?? 0)] as const);
   return new Map(capped.filter(([, units]) => units > 0));
 }

@@ -26,6 +26,7 @@ export const CONFIG: ApiConfig = {
   paymentGateway: "simulated",
   rateLimit: { enabled: false, ordersPerSecond: 200, requestsPerSecond: 500, loginsPerMinute: 30 },
   receiptSecret: RECEIPT_SECRET,
+  receiptSecretPrevious: undefined,
   reservationTtlMs: 300_000,
   trustedProxies: [],
 };
