@@ -29,6 +29,7 @@ const COMMANDS = {
   bench: { entry: "bench/main.ts", redis: "always", dotenv: false },
   chaos: { entry: "test/chaos/main.ts", redis: "always", dotenv: false },
   "chaos:mutants": { entry: "test/chaos/mutants/main.ts", redis: "always", dotenv: false },
+  model: { entry: "test/model/main.ts", redis: "always", dotenv: false },
   admin: { entry: "cli/main.ts", redis: "never", dotenv: true },
 };
 

@@ -52,6 +52,8 @@ const stepArbitrary = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant("place" as const),
       orders: fc.array(orderArbitrary, { minLength: 1, maxLength: 5 }),
+      askedAgain: fc.boolean(),
+      backlogMax: fc.constantFrom(0, 0, 0, 4),
     }),
   },
   {
@@ -98,8 +100,9 @@ it(`agree with the model over ${RUNS} random sequences`, async () => {
 async function take(step: Step, partition: TestPartition, model: PartitionModel): Promise<void> {
   switch (step.do) {
     case "place": {
-      const { verdicts } = await partition.place(step.orders.map(asTestOrder), { minSeq: model.seq });
-      expect(verdicts.map(withoutDeadline)).toEqual(model.place(step.orders).map(asText));
+      const { orders, ...options } = step;
+      const { verdicts } = await partition.place(orders.map(asTestOrder), { ...options, minSeq: model.seq });
+      expect(verdicts.map(withoutDeadline)).toEqual(model.place(orders, options).map(asText));
       return;
     }
     case "settle":
@@ -167,11 +170,12 @@ function asText(verdict: ModelVerdict): string | number {
     case "ACCEPTED":
       return verdict.reservation;
     case "KNOWN":
-      return `KNOWN|${verdict.reservation}|1-${verdict.seq}`;
+      return `KNOWN|${verdict.reservation}|${verdict.epoch}-${verdict.seq}`;
     case "REPLAY":
       return `REPLAY|${verdict.orderId}`;
     case "CONFLICT":
     case "NOT_OPEN":
+    case "BACKLOG":
       return verdict.type;
     case "UNKNOWN_SKU":
       return `UNKNOWN_SKU|${verdict.sku}`;

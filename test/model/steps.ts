@@ -1,0 +1,163 @@
+// What can happen to a partition, as fast-check draws it. Few orders, buyers, keys and movements, so that they meet again;
+// the drawn numbers are taken modulo what there is.
+import fc from "fast-check";
+import { NOT_SOLD, SKUS } from "./lane.ts";
+
+/** What becomes of the first call of place.lua, and whether it is asked again. */
+export const PLACE_MODES = [
+  "answered",
+  /** The answer is lost, the call is asked again. */
+  "answer lost",
+  /** The call itself is late, the call is asked again. */
+  "call late",
+  /** The answer is lost, and the caller gives up. */
+  "answer lost, given up",
+  /** The call is late, and the caller has given up. */
+  "call late, given up",
+] as const;
+export type PlaceMode = (typeof PLACE_MODES)[number];
+
+const nat = fc.nat({ max: 15 });
+const few = fc.integer({ min: 1, max: 4 });
+
+const order = fc.record({
+  id: fc.nat({ max: 6 }),
+  buyer: fc.constantFrom("cus_a", "cus_b"),
+  key: fc.option(fc.record({ scope: fc.constantFrom("k1", "k2", "k3"), hash: fc.constantFrom("h1", "h1", "h2") }), {
+    nil: undefined,
+    freq: 2,
+  }),
+  lines: fc.array(
+    fc.record({
+      sku: fc.oneof(
+        { weight: 60, arbitrary: fc.constantFrom(...SKUS) },
+        { weight: 1, arbitrary: fc.constant(NOT_SOLD) },
+      ),
+      units: fc.integer({ min: 1, max: 3 }),
+    }),
+    { minLength: 1, maxLength: 3 },
+  ),
+  pay: fc.constantFrom("card" as const, "card" as const, "later" as const),
+  onDecline: fc.constantFrom("release" as const, "release" as const, "hold" as const),
+});
+
+const does = <const Name extends string>(name: Name) => ({ do: fc.constant(name) });
+const place = fc.record({
+  ...does("place"),
+  orders: fc.array(order, { minLength: 1, maxLength: 3 }),
+  mode: fc.oneof(
+    { weight: 8, arbitrary: fc.constant(PLACE_MODES[0]) },
+    { weight: 2, arbitrary: fc.constantFrom(...PLACE_MODES.slice(1)) },
+  ),
+  /** By a process that has not heard of the last rebuild. */
+  staleEpoch: fc.constantFrom(false, false, false, false, false, false, false, true),
+  backlogMax: fc.constantFrom(0, 0, 0, 0, 3),
+});
+const lateCall = fc.record({ ...does("late call arrives"), which: nat });
+const persist = fc.record({
+  ...does("persist"),
+  via: fc.constantFrom("group" as const, "catch up" as const),
+  entries: few,
+  crash: fc.constantFrom("no", "no", "no", "before commit", "before acknowledging"),
+});
+const redeliver = fc.record({ ...does("acknowledge what was left") });
+const zombieReads = fc.record({ ...does("zombie reads"), entries: few });
+const zombieApplies = fc.record({ ...does("zombie applies") });
+const twoPersisters = fc.record({ ...does("two persisters"), entries: few });
+const pay = fc.record({
+  ...does("pay"),
+  orders: fc.array(nat, { minLength: 1, maxLength: 3 }),
+  outcome: fc.constantFrom("succeeded" as const, "succeeded" as const, "declined" as const, "failed" as const),
+});
+const startPayment = fc.record({ ...does("start payment"), order: nat });
+const endPayment = fc.record({
+  ...does("end payment"),
+  order: nat,
+  outcome: fc.constantFrom("succeeded" as const, "succeeded" as const, "declined" as const, "failed" as const),
+  /** Of an attempt before the last one. */
+  late: fc.constantFrom(false, false, false, true),
+});
+const cancel = fc.record({ ...does("cancel"), order: nat });
+const requestPayment = fc.record({ ...does("request payment"), order: nat });
+const expire = fc.record({ ...does("expire") });
+const moveHolds = fc.record({
+  ...does("move holds"),
+  kind: fc.constantFrom("settle" as const, "release" as const),
+  /** How far the named reservation numbers are off; mostly right. */
+  off: fc.constantFrom(0, 0, 0, 0, 1, -1),
+  reversed: fc.boolean(),
+  twice: fc.constantFrom(false, false, true),
+});
+const repeatMove = fc.record({ ...does("repeat an old move"), which: nat });
+const restock = fc.record({
+  ...does("restock"),
+  movement: fc.nat({ max: 3 }),
+  sku: fc.constantFrom(...SKUS),
+  quantity: fc.integer({ min: 1, max: 6 }),
+  deliveries: fc.nat({ max: 2 }),
+});
+const writeOff = fc.record({
+  ...does("write off"),
+  movement: fc.nat({ max: 3 }),
+  sku: fc.constantFrom(...SKUS),
+  quantity: fc.integer({ min: 1, max: 4 }),
+  deliveries: fc.integer({ min: 1, max: 2 }),
+});
+const deliver = fc.record({ ...does("deliver allocations") });
+const admission = fc.record({
+  ...does("admission"),
+  state: fc.constantFrom("open" as const, "open" as const, "paused" as const, "closed" as const),
+});
+const report = fc.record({ ...does("report acknowledged") });
+const copy = fc.record({ ...does("copy redis") });
+const restore = fc.record({ ...does("restore redis") });
+const wipe = fc.record({ ...does("wipe redis") });
+const rebuild = fc.record({ ...does("rebuild") });
+const oversell = fc.record({
+  ...does("redis oversells"),
+  sku: fc.constantFrom(...SKUS),
+  units: fc.integer({ min: 3, max: 9 }),
+});
+const holdbackSweep = fc.record({ ...does("return holdbacks") });
+
+export const step = fc.oneof(
+  { weight: 22, arbitrary: place },
+  { weight: 4, arbitrary: lateCall },
+  { weight: 14, arbitrary: persist },
+  { weight: 2, arbitrary: redeliver },
+  { weight: 3, arbitrary: zombieReads },
+  { weight: 3, arbitrary: zombieApplies },
+  { weight: 2, arbitrary: twoPersisters },
+  { weight: 8, arbitrary: pay },
+  { weight: 2, arbitrary: startPayment },
+  { weight: 3, arbitrary: endPayment },
+  { weight: 4, arbitrary: cancel },
+  { weight: 2, arbitrary: requestPayment },
+  { weight: 2, arbitrary: expire },
+  { weight: 9, arbitrary: moveHolds },
+  { weight: 2, arbitrary: repeatMove },
+  { weight: 3, arbitrary: restock },
+  { weight: 3, arbitrary: writeOff },
+  { weight: 2, arbitrary: deliver },
+  { weight: 2, arbitrary: admission },
+  { weight: 4, arbitrary: report },
+  { weight: 2, arbitrary: copy },
+  { weight: 2, arbitrary: restore },
+  { weight: 1, arbitrary: wipe },
+  { weight: 3, arbitrary: rebuild },
+  { weight: 1, arbitrary: oversell },
+  { weight: 1, arbitrary: holdbackSweep },
+);
+export type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+export type StepOf<Name extends Step["do"]> = Extract<Step, { do: Name }>;
+
+/** A first order, so that there is something to happen to; then mostly a few steps, and sometimes a long life. */
+export const sequence = fc
+  .tuple(
+    place,
+    fc.oneof(
+      { weight: 12, arbitrary: fc.array(step, { maxLength: 10, size: "max" }) },
+      { weight: 1, arbitrary: fc.array(step, { minLength: 8, maxLength: 40, size: "max" }) },
+    ),
+  )
+  .map(([first, rest]): Step[] => [first, ...rest]);
