@@ -2,8 +2,10 @@
 import { randomUUID } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import { createProductBy, deleteProductBy, replaceProductBy } from "../../engine/catalogue/product-operations.ts";
+import { searchProducts } from "../../engine/catalogue/product-search.ts";
 import { findProduct, listProducts, type Product } from "../../engine/catalogue/products.ts";
 import { OnrushError } from "../../engine/errors.ts";
+import type { Queryable } from "../../engine/ledger/database.ts";
 import type { ApiDependencies } from "../dependencies.ts";
 import { emptyAnswer, jsonAnswer } from "../http/answer.ts";
 import { decodeCursor, encodeCursor } from "../http/cursor.ts";
@@ -42,7 +44,9 @@ const productInput = z
   .openapi("ProductInput");
 const newProduct = productInput.extend({ id: uuid.optional() }).openapi("NewProduct");
 const listQuery = page.extend({ query: text(0, 200).optional() });
-const position = z.tuple([z.int().min(0).max(8.64e15), z.string().regex(UUID)]);
+const madeAtMs = z.int().min(0).max(8.64e15);
+const position = z.tuple([madeAtMs, z.string().regex(UUID)]);
+const searchPosition = z.tuple([z.int().min(0).max(9), madeAtMs, z.string().regex(UUID)]);
 
 export function productRoutes(edge: Edge, deps: ApiDependencies): void {
   readRoutes(edge, deps);
@@ -56,24 +60,18 @@ function readRoutes(edge: Edge, { pool }: ApiDependencies): void {
       method: "get",
       path: "/api/v1/products",
       summary: "List products",
-      description: "In the order they were made; `query` looks for a part of the name.",
+      description:
+        "In the order they were made. With `query`: those whose name has every word of it, or a part of a word, best first, " +
+        "then those whose description has words that begin so; at most 2,000 are found.",
       tag: TAG,
       access: "public",
       query: listQuery,
       answers: { 200: { description: "A page", schema: productPage } },
     },
     async ({ query }) => {
-      const cursor = query.cursor === undefined ? undefined : decodeCursor(query.cursor, position);
-      const items = await listProducts(pool, {
-        limit: query.limit + 1,
-        ...(query.query && { query: query.query }),
-        ...(cursor && { after: { createdAt: new Date(cursor[0]), id: cursor[1] } }),
-      });
-      const last = items.length > query.limit ? items[query.limit - 1] : undefined;
-      return jsonAnswer({
-        items: items.slice(0, query.limit),
-        ...(last && { nextCursor: encodeCursor([last.createdAt.getTime(), last.id]) }),
-      });
+      const { limit, cursor, query: wanted } = query;
+      if (wanted === undefined || wanted.trim() === "") return jsonAnswer(await listPage(pool, limit, cursor));
+      return jsonAnswer(await searchPage(pool, wanted, limit, cursor));
     },
   );
 
@@ -93,6 +91,33 @@ function readRoutes(edge: Edge, { pool }: ApiDependencies): void {
       return jsonAnswer(found(UUID.test(id) ? await findProduct(pool, id) : undefined));
     },
   );
+}
+
+async function listPage(db: Queryable, limit: number, cursor: string | undefined) {
+  const after = cursor === undefined ? undefined : decodeCursor(cursor, position);
+  const found = await listProducts(db, {
+    limit: limit + 1,
+    ...(after && { after: { createdAt: new Date(after[0]), id: after[1] } }),
+  });
+  const last = found.length > limit ? found[limit - 1] : undefined;
+  return {
+    items: found.slice(0, limit),
+    ...(last && { nextCursor: encodeCursor([last.createdAt.getTime(), last.id]) }),
+  };
+}
+
+async function searchPage(db: Queryable, query: string, limit: number, cursor: string | undefined) {
+  const after = cursor === undefined ? undefined : decodeCursor(cursor, searchPosition);
+  const found = await searchProducts(db, {
+    query,
+    limit: limit + 1,
+    after: after && { rank: after[0], createdAt: new Date(after[1]), id: after[2] },
+  });
+  const last = found.length > limit ? found[limit - 1] : undefined;
+  return {
+    items: found.slice(0, limit).map(({ rank: _rank, ...item }) => item),
+    ...(last && { nextCursor: encodeCursor([last.rank, last.createdAt.getTime(), last.id]) }),
+  };
 }
 
 function writeRoutes(edge: Edge, deps: ApiDependencies): void {

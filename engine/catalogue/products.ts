@@ -21,24 +21,27 @@ export interface ProductInput {
   readonly imageUrl?: string | null | undefined;
 }
 
-const COLUMNS = `id, name, description, price, currency, image_url AS "imageUrl", version, created_at AS "createdAt", updated_at AS "updatedAt"`;
+export const PRODUCT_COLUMNS = `id, name, description, price, currency, image_url AS "imageUrl", version, created_at AS "createdAt", updated_at AS "updatedAt"`;
 
 export async function findProduct(db: Queryable, id: string): Promise<Product | undefined> {
-  const result = await db.query<Product>(`SELECT ${COLUMNS} FROM products WHERE id = $1 AND deleted_at IS NULL`, [id]);
+  const result = await db.query<Product>(
+    `SELECT ${PRODUCT_COLUMNS} FROM products WHERE id = $1 AND deleted_at IS NULL`,
+    [id],
+  );
   return result.rows[0];
 }
 
-/** Products in the order they were made. `query`: part of the name. `after`: the last product of the page before. */
+/** Products in the order they were made. `after`: the last product of the page before. */
 export async function listProducts(
   db: Queryable,
-  page: { query?: string; limit: number; after?: { createdAt: Date; id: string } },
+  page: { limit: number; after?: { createdAt: Date; id: string } },
 ): Promise<Product[]> {
   const result = await db.query<Product>(
-    `SELECT ${COLUMNS} FROM products
-     WHERE deleted_at IS NULL AND ($1::text IS NULL OR strpos(lower(name), lower($1)) > 0)
-       AND ($2::timestamptz IS NULL OR (date_trunc('milliseconds', created_at), id) > ($2, $3::uuid))
-     ORDER BY date_trunc('milliseconds', created_at), id LIMIT $4`,
-    [page.query ?? null, page.after?.createdAt ?? null, page.after?.id ?? null, page.limit],
+    `SELECT ${PRODUCT_COLUMNS} FROM products
+     WHERE deleted_at IS NULL
+       AND ($1::timestamptz IS NULL OR (date_trunc('milliseconds', created_at, 'UTC'), id) > ($1, $2::uuid))
+     ORDER BY date_trunc('milliseconds', created_at, 'UTC'), id LIMIT $3`,
+    [page.after?.createdAt ?? null, page.after?.id ?? null, page.limit],
   );
   return result.rows;
 }
@@ -47,7 +50,7 @@ export async function listProducts(
 export async function createProduct(db: Queryable, id: string, input: ProductInput): Promise<Product | undefined> {
   const result = await db.query<Product>(
     `INSERT INTO products (id, name, description, price, currency, image_url) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (id) DO NOTHING RETURNING ${COLUMNS}`,
+     ON CONFLICT (id) DO NOTHING RETURNING ${PRODUCT_COLUMNS}`,
     [id, input.name, input.description, input.price, input.currency, input.imageUrl ?? null],
   );
   return result.rows[0];
@@ -57,7 +60,7 @@ export async function replaceProduct(db: Queryable, id: string, input: ProductIn
   const result = await db.query<Product>(
     `UPDATE products SET name = $2, description = $3, price = $4, currency = $5, image_url = $6, version = version + 1,
        updated_at = now()
-     WHERE id = $1 AND deleted_at IS NULL RETURNING ${COLUMNS}`,
+     WHERE id = $1 AND deleted_at IS NULL RETURNING ${PRODUCT_COLUMNS}`,
     [id, input.name, input.description, input.price, input.currency, input.imageUrl ?? null],
   );
   return result.rows[0];
