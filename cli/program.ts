@@ -3,12 +3,17 @@ import { Command } from "commander";
 import { group } from "./command.ts";
 import { auditCommands } from "./commands/audit.ts";
 import { completionCommand } from "./commands/completion.ts";
+import { exportCommand } from "./commands/export.ts";
+import { jobCommands } from "./commands/jobs.ts";
+import { orderCommands } from "./commands/orders.ts";
 import { proveCommands } from "./commands/prove.ts";
 import { rebuildCommand } from "./commands/rebuild.ts";
 import { saleCommands } from "./commands/sale.ts";
 import { saleWriteCommands } from "./commands/sale-write.ts";
+import { statusCommand } from "./commands/status.ts";
 import { stockCommands } from "./commands/stock.ts";
 import { stockChangeCommands } from "./commands/stock-change.ts";
+import { userCommands } from "./commands/users.ts";
 
 /** All commands under `onrush`. */
 export function createProgram(): Command {
@@ -36,11 +41,20 @@ export function createProgram(): Command {
   proveCommands(stock);
 
   const orders = group("orders", "orders of buyers");
+  orderCommands(orders);
+  exportCommand(orders);
+
+  const jobs = group("jobs", "the queues behind payments, settlements and the like");
+  jobCommands(jobs);
+
+  const users = group("users", "accounts and what they may do");
+  userCommands(users);
 
   const audit = group("audit", "what operators did");
   auditCommands(audit);
 
-  for (const commands of [sale, stock, orders, audit]) program.addCommand(inherit(commands, program));
+  for (const commands of [sale, stock, orders, jobs, users, audit]) program.addCommand(inherit(commands, program));
+  statusCommand(program);
   completionCommand(program);
   return program;
 }

@@ -1,0 +1,131 @@
+// `onrush orders show` and `onrush orders cancel`.
+import type { Command } from "commander";
+import { type Cancellation, cancelInLedger, wishCancelled } from "../../engine/ledger/cancellation.ts";
+import { transaction } from "../../engine/ledger/database.ts";
+import { findOrder, type OrderWithLines } from "../../engine/ledger/orders.ts";
+import { parseOrderId } from "../../engine/order-id.ts";
+import { findPendingOrder } from "../../engine/pending.ts";
+import { addCommand } from "../command.ts";
+import { CommandError, UsageError } from "../failure.ts";
+import { type Servers, withServers } from "../servers.ts";
+import { details, table } from "../table.ts";
+
+/** An order as Postgres has it, or, on its way there, as Redis has it: `PENDING`, without a timeline. */
+type ShownOrder = Pick<
+  OrderWithLines,
+  "id" | "saleId" | "customerId" | "price" | "payable" | "currency" | "reservedUntil" | "placedAt" | "lines"
+> &
+  Partial<Pick<OrderWithLines, "reason" | "version" | "refundedAmount" | "paymentAttempts" | "timeline">> & {
+    readonly status: string;
+    readonly paymentMethod: string;
+    readonly isInLedger: boolean;
+  };
+
+export function orderCommands(orders: Command): void {
+  addCommand(orders, {
+    usage: "show <order>",
+    summary: "one order with its lines and its way so far",
+    examples: ["onrush orders show <order>", "onrush orders show <order> --json"],
+    run: ({ args: [id = ""], answer, terminal }) => {
+      const orderId = readOrderId(id);
+      return withServers(async (servers) => {
+        const order = await findAnywhere(servers, orderId);
+        await answer(order, () => screen(order, terminal.columns));
+      });
+    },
+  });
+  addCommand<{ reason?: string }>(orders, {
+    usage: "cancel <order>",
+    summary: "cancels an order that is not paid, for the shop",
+    details:
+      "Possible until a payment is under way. The units come back when the order is CANCELLED, a moment later. An order " +
+      "that is still on its way to Postgres is cancelled when it arrives there.",
+    examples: ["onrush orders cancel <order>", 'onrush orders cancel <order> --yes --reason "asked by phone"'],
+    options: [{ flags: "--reason <text>", help: "why, for the audit trail" }],
+    changes: () => true,
+    run: ({ args: [id = ""], options, answer, confirm }) => {
+      const orderId = readOrderId(id);
+      return withServers(async (servers) => {
+        const order = await findAnywhere(servers, orderId);
+        await confirm(`Cancel the order ${orderId} (${order.status}, ${order.price} ${order.currency})?`);
+        const wish: Cancellation = { orderId, actor: servers.actor, reason: "OPERATOR", note: options.reason };
+        if (order.isInLedger) await cancelNow(servers, wish);
+        else await wishCancelled(servers.pool, wish);
+        const now = await findAnywhere(servers, orderId);
+        await answer(now, () =>
+          now.isInLedger ? `The order is ${now.status}.` : "The order is cancelled when it arrives in Postgres.",
+        );
+      });
+    },
+  });
+}
+
+async function cancelNow({ pool, outbox }: Servers, wish: Cancellation): Promise<void> {
+  if (await transaction(pool, (client) => cancelInLedger(client, outbox, wish))) return;
+  const order = await findOrder(pool, wish.orderId);
+  throw new CommandError(`The order is ${order?.status}, which does not allow this.`, "INVALID_STATE");
+}
+
+/** @throws UsageError when it is none */
+export function readOrderId(id: string): string {
+  const orderId = id.toLowerCase();
+  if (!parseOrderId(orderId)) throw new UsageError(`${id} is no order's id.`);
+  return orderId;
+}
+
+/** @throws CommandError when there is no such order */
+async function findAnywhere({ pool, redis }: Servers, orderId: string): Promise<ShownOrder> {
+  const row = await findOrder(pool, orderId);
+  if (row) return { ...row, isInLedger: true };
+  const parts = parseOrderId(orderId);
+  const sale = await pool.query<{ id: string }>("SELECT id FROM sales WHERE no = $1", [parts?.saleNo]);
+  const saleId = sale.rows[0]?.id;
+  const at = { saleId: saleId ?? "", partition: parts?.partition ?? 0 };
+  const pending = saleId === undefined ? undefined : await findPendingOrder(redis, at, orderId);
+  if (pending) {
+    const { customerId, lines, price, payable, currency, payment } = pending.payload;
+    const { placedAt, reservedUntil } = pending;
+    const facts = {
+      id: orderId,
+      saleId: at.saleId,
+      customerId,
+      lines,
+      price,
+      payable,
+      currency,
+      placedAt,
+      reservedUntil,
+    };
+    return { ...facts, status: "PENDING", paymentMethod: payment.method, isInLedger: false };
+  }
+  // It may have arrived in between.
+  const arrived = await findOrder(pool, orderId);
+  if (!arrived) throw new CommandError(`There is no order ${orderId}.`, "NOT_FOUND");
+  return { ...arrived, isInLedger: true };
+}
+
+function screen(order: ShownOrder, columns: number | undefined): string {
+  const facts = details([
+    ["order", order.id],
+    ["status", order.reason ? `${order.status} (${order.reason})` : order.status],
+    ["where", order.isInLedger ? undefined : "in Redis, on its way to Postgres"],
+    ["sale", order.saleId],
+    ["customer", order.customerId],
+    ["price", `${order.price} ${order.currency}`],
+    ["payable", order.payable === order.price ? undefined : `${order.payable} ${order.currency}`],
+    ["refunded", order.refundedAmount ? `${order.refundedAmount} ${order.currency}` : undefined],
+    ["payment", `${order.paymentMethod}, ${order.paymentAttempts ?? 0} attempt(s)`],
+    ["placed", order.placedAt.toISOString()],
+    ["reserved until", order.reservedUntil.toISOString()],
+  ]);
+  const lines = order.lines.map((line) => [line.name, line.quantity, line.unitPrice, line.productId]);
+  const items = table(["item", "units", "each", "product"], lines, { columns, whole: ["product"] });
+  const steps = (order.timeline ?? []).map(({ version, status, reason, at }) => [
+    version,
+    reason ? `${status} (${reason})` : status,
+    at.toISOString(),
+  ]);
+  return [facts, items, ...(steps.length > 0 ? [table(["version", "status", "at"], steps, { columns })] : [])].join(
+    "\n\n",
+  );
+}

@@ -1,0 +1,40 @@
+// The cancellation of an order, by its buyer or by an operator, wherever the order is on its way. An operator's is recorded
+// in the audit trail, in the transaction that makes it.
+import type pg from "pg";
+import type { Outbox } from "../outbox/outbox.ts";
+import { recordAudit } from "./audit.ts";
+import { type Queryable, transaction } from "./database.ts";
+import { transition } from "./fates.ts";
+import { recordIntent } from "./intents.ts";
+
+export interface Cancellation {
+  readonly orderId: string;
+  readonly actor: string;
+  readonly reason: "CUSTOMER" | "OPERATOR";
+  /** An operator's own words. */
+  readonly note?: string | undefined;
+}
+
+/** Cancels an order that Postgres has, if its state allows it. @returns whether it did */
+export async function cancelInLedger(client: pg.PoolClient, outbox: Outbox, wish: Cancellation): Promise<boolean> {
+  const [moved] = await transition(client, "cancel", [wish.orderId], wish.reason);
+  if (!moved) return false;
+  await outbox.enqueue(client, "compensation", [wish.orderId]);
+  await recordIfOperator(client, wish, { status: moved.status, version: moved.version });
+  return true;
+}
+
+/** Writes the wish down beside an order that is still on its way to Postgres; its insert honours it. */
+export async function wishCancelled(pool: pg.Pool, wish: Cancellation): Promise<void> {
+  const { orderId, actor, reason } = wish;
+  await transaction(pool, async (client) => {
+    await recordIntent(client, { orderId, intent: "cancel", actor, reason, method: null, token: null });
+    await recordIfOperator(client, wish, { intent: "cancel" });
+  });
+}
+
+async function recordIfOperator(db: Queryable, wish: Cancellation, after: object): Promise<void> {
+  if (wish.reason !== "OPERATOR") return;
+  const { actor, orderId, note } = wish;
+  await recordAudit(db, { actor, action: "order.cancel", subject: `order:${orderId}`, after, reason: note });
+}

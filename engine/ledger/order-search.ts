@@ -1,0 +1,106 @@
+// Orders as operators look for them, and as they are carried out of the system.
+import type pg from "pg";
+import type { OrderStatus } from "../order-state.ts";
+import type { Queryable } from "./database.ts";
+
+export interface OrderSummary {
+  readonly id: string;
+  readonly saleId: string;
+  readonly customerId: string;
+  readonly status: OrderStatus;
+  readonly reason: string | null;
+  readonly price: number;
+  readonly payable: number;
+  readonly refundedAmount: number;
+  readonly currency: string;
+  readonly paymentMethod: string;
+  readonly placedAt: Date;
+  readonly updatedAt: Date;
+  readonly items: readonly { productId: string; name: string; quantity: number; unitPrice: number }[];
+}
+
+export interface OrderFilter {
+  readonly saleId?: string | undefined;
+  readonly status?: OrderStatus | undefined;
+  /** A customer's id, or the beginning of an order's. */
+  readonly query?: string | undefined;
+  readonly since?: Date | undefined;
+  readonly until?: Date | undefined;
+}
+
+const COLUMNS = `o.id, o.sale_id AS "saleId", o.customer_id AS "customerId", o.status, o.reason, o.price, o.payable,
+  o.refunded_amount AS "refundedAmount", o.currency, o.payment_method AS "paymentMethod", o.placed_at AS "placedAt",
+  o.updated_at AS "updatedAt",
+  COALESCE((SELECT json_agg(json_build_object('productId', l.product_id, 'name', l.product_name, 'quantity', l.quantity,
+    'unitPrice', l.unit_price) ORDER BY l.line) FROM order_lines l WHERE l.order_id = o.id), '[]') AS items`;
+const CONDITIONS = `($1::text IS NULL OR o.sale_id = $1) AND ($2::text IS NULL OR o.status = $2)
+  AND ($3::text IS NULL OR o.customer_id = $3) AND ($4::uuid IS NULL OR o.id BETWEEN $4 AND $5::uuid)
+  AND ($6::timestamptz IS NULL OR o.placed_at >= $6) AND ($7::timestamptz IS NULL OR o.placed_at < $7)`;
+
+const ID_HEX = 32;
+
+function valuesOf({ saleId, status, query, since, until }: OrderFilter): unknown[] {
+  // Ids start with the time they were made at, so that the beginning of one is a range of the primary key.
+  const hex = query?.toLowerCase().replaceAll("-", "") ?? "";
+  const isIdPrefix = query !== undefined && /^[0-9a-f-]+$/i.test(query) && hex.length >= 4 && hex.length <= ID_HEX;
+  const isWhole = isIdPrefix && hex.length === ID_HEX;
+  // A whole UUID may be an order's or a guest's.
+  const customer = query !== undefined && !isIdPrefix ? query : null;
+  const range =
+    isIdPrefix && !isWhole ? [hex.padEnd(ID_HEX, "0"), hex.padEnd(ID_HEX, "f")] : isWhole ? [hex, hex] : [null, null];
+  return [saleId ?? null, status ?? null, customer, ...range, since ?? null, until ?? null];
+}
+
+/** Orders, newest first. `before`: the id after which the page starts. */
+export async function searchOrders(
+  db: Queryable,
+  filter: OrderFilter & { readonly limit: number; readonly before?: string | undefined },
+): Promise<OrderSummary[]> {
+  const text = `SELECT ${COLUMNS} FROM orders o WHERE ${CONDITIONS} AND ($8::uuid IS NULL OR o.id < $8)
+    ORDER BY o.id DESC LIMIT $9`;
+  const page = [filter.before ?? null, filter.limit];
+  const result = await db.query<OrderSummary>(text, [...valuesOf(filter), ...page]);
+  if (result.rows.length > 0 || !filter.query || filter.query.length !== 36) return result.rows;
+  // No order of that id: a guest's orders then.
+  const asGuest = [...valuesOf({ ...filter, query: undefined }), ...page];
+  asGuest[2] = filter.query;
+  return (await db.query<OrderSummary>(text, asGuest)).rows;
+}
+
+const ROWS_PER_FETCH = 1_000;
+
+/** All orders of the filter in the order they were made, a thousand at a time, as of one instant. */
+export async function* exportOrders(pool: pg.Pool, filter: OrderFilter): AsyncGenerator<OrderSummary[]> {
+  const client = await pool.connect();
+  const onBroken = () => undefined; // the query under way rejects with the same
+  client.on("error", onBroken);
+  let ended = false;
+  try {
+    await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    // Whoever reads the export may be slow.
+    await client.query("SET LOCAL idle_in_transaction_session_timeout = 0");
+    await client.query(
+      `DECLARE exported NO SCROLL CURSOR FOR SELECT ${COLUMNS} FROM orders o WHERE ${CONDITIONS} ORDER BY o.id`,
+      valuesOf(filter),
+    );
+    for (;;) {
+      const { rows } = await client.query<OrderSummary>(`FETCH ${ROWS_PER_FETCH} FROM exported`);
+      if (rows.length > 0) yield rows;
+      if (rows.length < ROWS_PER_FETCH) break;
+    }
+    await client.query("COMMIT");
+    ended = true;
+  } finally {
+    client.off("error", onBroken);
+    client.release(!ended);
+  }
+}
+
+/** How many orders the filter finds. */
+export async function countOrders(db: Queryable, filter: OrderFilter): Promise<number> {
+  const result = await db.query<{ count: number }>(
+    `SELECT count(*)::int AS count FROM orders o WHERE ${CONDITIONS}`,
+    valuesOf(filter),
+  );
+  return result.rows[0]?.count ?? 0;
+}
