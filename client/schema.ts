@@ -284,7 +284,7 @@ export interface paths {
   "/api/v1/admin/sales/{id}/rebuild": {
     /** Rebuild a sale's stock in Redis from Postgres */
     post: {
-      parameters: { path: { id: string; }; };
+      parameters: { header?: { prefer?: string; }; path: { id: string; }; };
       requestBody: { content: { "application/json": components["schemas"]["RebuildRequest"] } };
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Rebuild"]; } }; 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Rebuild"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };

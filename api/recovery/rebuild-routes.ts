@@ -15,12 +15,11 @@ import { jsonAnswer } from "../http/answer.ts";
 import { decodeCursor, encodeCursor } from "../http/cursor.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
 import { page, uuid } from "../http/fields.ts";
+import { readWaitSeconds } from "../orders/prefer.ts";
 import { knownSale } from "../sales/routes.ts";
 import { RECOVERY_TAG } from "./honour-route.ts";
 
 const PATH = "/api/v1/admin/sales/{id}";
-/** How long the answer waits for the report; most rebuilds take less. */
-const WAIT_MS = 10_000;
 const LOOK_EVERY_MS = 100;
 
 const partitionReport = z
@@ -76,14 +75,15 @@ export function rebuildRoutes(edge: Edge, deps: ApiDependencies): void {
         "For a Redis that was wiped, restored from a backup, or failed over to a lagging replica (orders are answered with " +
         "STOCK_UNAVAILABLE then). With `apply`, the sale is closed while it runs, and open again after it, under a new " +
         "epoch; orders that were acknowledged and are lost are declared, and their units held back for their receipts. A " +
-        "persister carries it out: 200 with the report when that takes less than ten seconds, else 202, and the report " +
-        "appears in the list of the sale's rebuilds.",
+        "persister carries it out, and its report appears in the list of the sale's rebuilds; with `Prefer: wait=N` it is " +
+        "waited for up to N seconds (1 to 30), and answered with 200 when it came.",
       tag: RECOVERY_TAG,
       access: "admin",
+      headers: z.object({ prefer: z.string().optional() }),
       body: request,
       answers: {
         200: { description: "The rebuild, at its end", schema: rebuildSchema },
-        202: { description: "The rebuild, still queued or under way", schema: rebuildSchema },
+        202: { description: "The rebuild, queued or under way", schema: rebuildSchema },
       },
       refusals: ["NOT_FOUND"],
     },
@@ -91,7 +91,7 @@ export function rebuildRoutes(edge: Edge, deps: ApiDependencies): void {
       const sale = knownSale(engine.catalogue, c.req.param("id"));
       const id = randomUUID();
       await requestRebuild(pool, { id, saleId: sale.id, apply, actor: caller.customerId });
-      const giveUpAt = performance.now() + WAIT_MS;
+      const giveUpAt = performance.now() + (readWaitSeconds(c.req.header("prefer")) ?? 0) * 1_000;
       let rebuild = await findRebuild(pool, id);
       while (rebuild?.state === "queued" && performance.now() < giveUpAt && !deps.isStopping?.()) {
         await sleep(LOOK_EVERY_MS);

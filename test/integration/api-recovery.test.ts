@@ -47,7 +47,11 @@ async function order(sale: { saleId: string; productId: string }, quantity: numb
 }
 
 const rebuild = (saleId: string, body: object) =>
-  shop.call("POST", `/api/v1/admin/sales/${saleId}/rebuild`, { token: shop.admin, body });
+  shop.call("POST", `/api/v1/admin/sales/${saleId}/rebuild`, {
+    token: shop.admin,
+    body,
+    headers: { prefer: "wait=30" },
+  });
 const honour = (body: unknown, token: string | undefined = shop.admin) =>
   shop.call("POST", "/api/v1/admin/orders/honour", { token, body });
 
