@@ -28,6 +28,7 @@ import { holdbackSweep, honourSweep } from "./sweeps/holdbacks.ts";
 import { intentSweep } from "./sweeps/intents.ts";
 import { memberSweep } from "./sweeps/members.ts";
 import { paymentSweep } from "./sweeps/payments.ts";
+import { refusalSweep } from "./sweeps/refusals.ts";
 import { scheduleSweeps } from "./sweeps/schedule.ts";
 import { unsettledSweep } from "./sweeps/unsettled.ts";
 
@@ -124,6 +125,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
       holdbackSweep(pool, stock, log),
       honourSweep(pool, stock, log),
       memberSweep(pool, log),
+      refusalSweep(pool),
     ],
     { pool, redis, log, intervalMs: timing.sweepIntervalMs },
   );
