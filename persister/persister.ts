@@ -9,10 +9,11 @@ import { CHANNELS, type Partition, partitionName } from "../engine/keys.ts";
 import { listPartitions } from "../engine/ledger/partitions.ts";
 import type { Logger } from "../engine/log.ts";
 import type { Outbox } from "../engine/outbox/outbox.ts";
+import { BLOCKING_GRACE_MS } from "../engine/redis/connection.ts";
 import { loadScripts } from "../engine/redis/scripts.ts";
 import type { ApplyOutcome } from "./apply.ts";
 import { giveUpLease, holdLease } from "./lease.ts";
-import { isMissingGroup, readNew } from "./log-stream.ts";
+import { readNew } from "./log-stream.ts";
 import { PartitionApplier } from "./partition-applier.ts";
 
 export interface PersisterTimings {
@@ -44,6 +45,8 @@ export class Persister {
   readonly #timings: PersisterTimings;
   readonly #owner = randomUUID();
   readonly #appliers = new Map<string, PartitionApplier>();
+  /** Partitions, by name, of which entries may have been handed out and not taken. */
+  readonly #untaken = new Set<string>();
   #stopping = false;
   #idle = Promise.withResolvers<void>();
   #loops: Promise<void>[] = [];
@@ -133,6 +136,7 @@ export class Persister {
 
   async #readLoop(): Promise<void> {
     while (!this.#stopping) {
+      if (this.#deps.blocking.status === "ready") this.#catchUpUntaken();
       const ready = [...this.#appliers.values()].filter((applier) => applier.ready);
       if (ready.length === 0) {
         // Go on the moment an applier is done; the timer is for new leases and for stopping.
@@ -140,25 +144,43 @@ export class Persister {
         continue;
       }
       const blockMs = ready.length < this.#appliers.size ? this.#timings.busyBlockMs : this.#timings.blockMs;
+      const startedAt = performance.now();
       try {
         const found = await readNew(
           this.#deps.blocking,
           ready.map((applier) => applier.at),
           blockMs,
         );
+        // Nothing, and late: that was the client's own word, and what the server answered is lost.
+        if (found.size === 0 && performance.now() - startedAt > blockMs + BLOCKING_GRACE_MS / 2) this.#missed(ready);
         for (const applier of ready) {
           const movements = found.get(applier.at);
           if (!movements) continue;
           // Not ready any more: stopped while the read was out. The entries stay pending for whoever has the lease.
           if (applier.ready) applier.take(movements);
+          else this.#missed([applier]);
         }
       } catch (error) {
         if (this.#stopping) return;
         this.#warn(error, "reading the log failed");
-        // One of the streams may be gone: each applier looks for itself.
-        if (isMissingGroup(error)) for (const applier of ready) applier.catchUp();
+        // The answer may be lost with the connection, or one of the streams be gone: each applier looks for itself.
+        this.#missed(ready);
         await sleep(READ_RETRY_MS);
       }
+    }
+  }
+
+  // What a read has handed out is not handed out again: entries that nobody took are found by catching up only.
+  #missed(appliers: readonly PartitionApplier[]): void {
+    for (const { at } of appliers) this.#untaken.add(partitionName(at));
+  }
+
+  #catchUpUntaken(): void {
+    for (const name of this.#untaken) {
+      const applier = this.#appliers.get(name);
+      if (applier && !applier.ready) continue; // when it is done
+      this.#untaken.delete(name); // without an applier: whoever takes the lease begins by catching up
+      applier?.catchUp();
     }
   }
 

@@ -23,6 +23,12 @@ export function commandConnection(url: string, commandTimeoutMs: number): Redis 
   });
 }
 
+/**
+ * How long beyond its own `BLOCK` a blocking read is waited for. The client library then answers "nothing" by itself, while
+ * the server may have handed entries out: its default of 100 ms lost them on a busy machine.
+ */
+export const BLOCKING_GRACE_MS = 2_000;
+
 /** For blocking reads: a connection of its own, on which a silent server is noticed. */
 export function blockingConnection(url: string, blockMsMax: number): Redis {
   return new Redis(url, {
@@ -30,7 +36,8 @@ export function blockingConnection(url: string, blockMsMax: number): Redis {
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
-    blockingTimeout: blockMsMax + 2_000,
+    blockingTimeout: blockMsMax + BLOCKING_GRACE_MS,
+    blockingTimeoutGrace: BLOCKING_GRACE_MS,
   });
 }
 
