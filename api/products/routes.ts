@@ -62,7 +62,7 @@ function readRoutes(edge: Edge, { pool }: ApiDependencies): void {
       summary: "List products",
       description:
         "In the order they were made. With `query`: those whose name has every word of it, or a part of a word, best first, " +
-        "then those whose description has words that begin so; at most 2,000 are found.",
+        "then those whose description has words that begin so; at most 600 are found.",
       tag: TAG,
       access: "public",
       query: listQuery,

@@ -12,8 +12,11 @@ export interface SearchPosition {
   readonly id: string;
 }
 
-/** A search ranks this many matches; a query that so many products fit is one that its author makes longer. */
-export const MATCHES_MAX = 2_000;
+/**
+ * A search ranks this many names that begin with the query and as many that have it: with more, its author makes it
+ * longer, and the best ones are among those that begin with it.
+ */
+export const MATCHES_MAX = 300;
 const WORDS_MAX = 10;
 
 /** Products that fit the query, best first, in the order they were made where they fit alike. */
@@ -26,28 +29,33 @@ export async function searchProducts(
   if (words.length === 0) return [];
   const beginnings = words.map((word) => `'${word}':*`).join(" & ");
   const result = await db.query<Product & { rank: SearchRank }>(
-    `WITH named AS (
+    `WITH begins AS (
+       SELECT id FROM products WHERE deleted_at IS NULL AND name_key LIKE $4 LIMIT $3),
+     named AS (
        SELECT id FROM products
        WHERE deleted_at IS NULL AND name_grams @> search_grams($1::text[])
-         AND (SELECT bool_and(strpos(lower(normalize(name, NFKC)), word) > 0) FROM unnest($1::text[]) AS word)
+         AND (SELECT bool_and(strpos(name_key, word) > 0) FROM unnest($1::text[]) AS word)
        LIMIT $3),
      described AS (
-       SELECT id FROM products WHERE deleted_at IS NULL AND description_words @@ to_tsquery('simple', $2) LIMIT $3),
-     matches AS (SELECT id FROM named UNION SELECT id FROM described),
+       SELECT id FROM products WHERE deleted_at IS NULL AND description_words @@ to_tsquery('simple', $2)
+       LIMIT (SELECT greatest(0, $3 - count(*)) FROM named)),
+     matches AS (
+       SELECT id, 0 AS in_description FROM begins UNION SELECT id, 0 FROM named
+       UNION ALL (SELECT id, 1 FROM described EXCEPT SELECT id, 1 FROM named EXCEPT SELECT id, 1 FROM begins)),
      ranked AS (
-       SELECT p.*, date_trunc('milliseconds', p.created_at, 'UTC') AS made, CASE
-           WHEN lower(normalize(p.name, NFKC)) = $4 THEN 0
-           WHEN starts_with(lower(normalize(p.name, NFKC)), $4) THEN 1
-           WHEN strpos(lower(normalize(p.name, NFKC)), $4) > 0 THEN 2
-           WHEN p.id IN (SELECT id FROM named) THEN 3 ELSE 4 END AS rank
-       FROM matches JOIN products p USING (id))
-     SELECT ${PRODUCT_COLUMNS}, rank FROM ranked
-     WHERE $5::int IS NULL OR (rank, made, id) > ($5, $6::timestamptz, $7::uuid)
-     ORDER BY rank, made, id LIMIT $8`,
+       SELECT id, date_trunc('milliseconds', created_at, 'UTC') AS made, CASE
+           WHEN name_key = $5 THEN 0 WHEN starts_with(name_key, $5) THEN 1 WHEN strpos(name_key, $5) > 0 THEN 2
+           WHEN in_description = 0 THEN 3 ELSE 4 END AS rank
+       FROM matches JOIN products USING (id)),
+     page AS (
+       SELECT * FROM ranked WHERE $6::int IS NULL OR (rank, made, id) > ($6, $7::timestamptz, $8::uuid)
+       ORDER BY rank, made, id LIMIT $9)
+     SELECT ${PRODUCT_COLUMNS}, rank FROM page JOIN products USING (id) ORDER BY rank, made, id`,
     [
       words,
       beginnings,
       MATCHES_MAX,
+      `${text.replaceAll(/[\\%_]/g, "\\$&")}%`,
       text,
       page.after?.rank ?? null,
       page.after?.createdAt ?? null,

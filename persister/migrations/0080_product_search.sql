@@ -23,10 +23,13 @@ CREATE FUNCTION searchable_grams(value text) RETURNS text[] LANGUAGE sql IMMUTAB
     SELECT substr(word, n, 1) FROM unnest(search_words(value)) AS word, generate_series(1, char_length(word)) AS n) AS grams
 $$;
 
+-- name_key: the name as it is compared.
 ALTER TABLE products
+  ADD COLUMN name_key text GENERATED ALWAYS AS (lower(normalize(name, NFKC))) STORED,
   ADD COLUMN name_grams text[] GENERATED ALWAYS AS (searchable_grams(name)) STORED,
   ADD COLUMN description_words tsvector GENERATED ALWAYS AS (to_tsvector('simple', lower(description))) STORED;
 
+CREATE INDEX products_name_key ON products (name_key text_pattern_ops) WHERE deleted_at IS NULL;
 CREATE INDEX products_name_grams ON products USING gin (name_grams) WHERE deleted_at IS NULL;
 CREATE INDEX products_description_words ON products USING gin (description_words) WHERE deleted_at IS NULL;
 -- Lists without a query.
