@@ -7,6 +7,7 @@ import type { OrderChange } from "../engine/events.ts";
 import { type Partition, partitionName } from "../engine/keys.ts";
 import { recordAudit } from "../engine/ledger/audit.ts";
 import { transaction } from "../engine/ledger/database.ts";
+import { listDiscarded } from "../engine/ledger/dead-letters.ts";
 import { transition } from "../engine/ledger/fates.ts";
 import { completeHonours } from "../engine/ledger/honours.ts";
 import { takeIntents } from "../engine/ledger/intents.ts";
@@ -78,9 +79,12 @@ async function applyOnce(
 
     const { placed, moved } = orderIdsOf(fresh);
     const skus = skusOf(fresh);
+    const stock = skus.length > 0 ? await lockStock(client, at, skus) : [];
+    const orders = await lockOrders(client, [...placed, ...moved]);
     const plan = planBatch(fresh, {
-      stock: skus.length > 0 ? await lockStock(client, at, skus) : [],
-      orders: await lockOrders(client, [...placed, ...moved]),
+      stock,
+      orders,
+      discarded: await discardedAmong(client, moved, orders),
       intents: placed.length > 0 ? await takeIntents(client, placed) : [],
     });
     const changes = await writePlan(client, deps.outbox, at, plan);
@@ -96,7 +100,15 @@ async function applyOnce(
   });
 }
 
-async function writePlan(
+/** Orders that moved, are not in the ledger, and are known to be missing: an operator gave them up. */
+async function discardedAmong(client: pg.PoolClient, moved: readonly string[], orders: readonly { id: string }[]) {
+  const known = new Set(orders.map(({ id }) => id));
+  const missing = moved.filter((id) => !known.has(id));
+  return missing.length > 0 ? await listDiscarded(client, missing) : [];
+}
+
+/** Writes what was planned, but for the position. */
+export async function writePlan(
   client: pg.PoolClient,
   outbox: Outbox,
   at: Partition,
@@ -104,8 +116,8 @@ async function writePlan(
 ): Promise<OrderChange[]> {
   await insertOrders(client, at, plan.newOrders);
   const changes: OrderChange[] = plan.newOrders.map(({ id, version, status }) => ({ id, version, status }));
-  changes.push(...(await finish(client, "settle", "sold", plan.settled)));
-  changes.push(...(await finish(client, "release", "released", plan.released)));
+  changes.push(...(await finish(client, "settle", "sold", plan.settled, plan.endedAt)));
+  changes.push(...(await finish(client, "release", "released", plan.released, plan.endedAt)));
   await updateStock(client, at, plan.stock);
   await insertMovements(client, at, plan.movements);
   for (const applied of plan.applied) await markAllocationApplied(client, at, applied);
@@ -140,8 +152,9 @@ async function finish(
   step: "settle" | "release",
   stockState: "sold" | "released",
   orderIds: readonly string[],
+  endedAt: ReadonlyMap<string, Position>,
 ): Promise<OrderChange[]> {
-  const moved = await transition(client, step, orderIds, null, stockState);
+  const moved = await transition(client, step, orderIds, null, stockState, endedAt);
   if (moved.length < orderIds.length) {
     const done = new Set(moved.map((order) => order.id));
     const others = orderIds.filter((id) => !done.has(id));

@@ -3,13 +3,15 @@
 // what is allocated; one that does not fit is cancelled as LEDGER_GUARD, whatever Redis said.
 import type { OrderIntent } from "../engine/ledger/intents.ts";
 import type { DeadLetter, LockedOrder, LockedStock, NewOrder, StockMovement } from "../engine/ledger/log.ts";
-import type { MovedHold, Movement, PlacedOrder, UnreadableLine } from "../engine/movement.ts";
+import type { MovedHold, Movement, PlacedOrder, Position, UnreadableLine } from "../engine/movement.ts";
 
 /** What the transaction has locked before it plans. */
 export interface LedgerState {
   readonly stock: readonly LockedStock[];
   readonly orders: readonly LockedOrder[];
   readonly intents: readonly OrderIntent[];
+  /** Orders that an operator gave up: they were never let in, and their holds end without them. */
+  readonly discarded?: readonly string[];
 }
 
 /** What the transaction has to write. */
@@ -18,6 +20,8 @@ export interface LedgerPlan {
   /** Orders whose hold was settled or released: those to move on, and those whose status says otherwise. */
   readonly settled: readonly string[];
   readonly released: readonly string[];
+  /** By which entry each of them was settled or released. */
+  readonly endedAt: ReadonlyMap<string, Position>;
   readonly stock: readonly LockedStock[];
   readonly movements: readonly StockMovement[];
   readonly applied: readonly { movementId: string; productId: string; quantity: number; epoch: number; seq: number }[];
@@ -44,9 +48,11 @@ class Batch {
   readonly #touched = new Set<string>();
   readonly #orders: Map<string, LockedOrder>;
   readonly #intents: Map<string, OrderIntent>;
+  readonly #discarded: ReadonlySet<string>;
   readonly #newOrders: NewOrder[] = [];
   readonly #settled: string[] = [];
   readonly #released: string[] = [];
+  readonly #endedAt = new Map<string, Position>();
   readonly #movements: StockMovement[] = [];
   readonly #applied: { movementId: string; productId: string; quantity: number; epoch: number; seq: number }[] = [];
   readonly #adjustments: (Movement & { kind: "adjust" })[] = [];
@@ -59,6 +65,7 @@ class Batch {
   constructor(state: LedgerState) {
     this.#stock = new Map(state.stock.map((row) => [row.productId, { ...row }]));
     this.#orders = new Map(state.orders.map((order) => [order.id, order]));
+    this.#discarded = new Set(state.discarded);
     this.#intents = new Map(state.intents.map((intent) => [intent.orderId, intent]));
   }
 
@@ -89,6 +96,7 @@ class Batch {
       newOrders: this.#newOrders,
       settled: this.#settled,
       released: this.#released,
+      endedAt: this.#endedAt,
       stock: [...this.#touched].sort().map((sku) => this.#row(sku)),
       movements: this.#movements,
       applied: this.#applied,
@@ -172,7 +180,7 @@ class Batch {
     for (const hold of movement.holds) {
       const order = this.#orders.get(hold.orderId);
       if (!order || order.holdReservation !== hold.reservation || !isHeld(order)) {
-        this.#buryHold(movement, hold, order);
+        if (order || !this.#discarded.has(hold.orderId)) this.#buryHold(movement, hold, order);
         // Redis moved these units though: the log must show it, as units that the ledger did not take.
         for (const { sku, units } of hold.units) moved.add(sku, units, units);
         continue;
@@ -187,6 +195,7 @@ class Batch {
       const stockState = movement.kind === "settle" ? "sold" : "released";
       this.#orders.set(order.id, { ...order, stockState });
       (movement.kind === "settle" ? this.#settled : this.#released).push(order.id);
+      this.#endedAt.set(order.id, movement.position);
     }
     this.#log(movement, moved, movement.holds.length);
   }

@@ -1,6 +1,8 @@
 // The one place where an order's status changes after its row exists. Each change is a conditional UPDATE whose condition
 // comes from the transition table, with its timeline row in the same statement: of two that race for an order, Postgres
 // lets one win, and the other sees that it did nothing.
+
+import type { Position } from "../movement.ts";
 import { type CancelReason, type OrderStatus, TRANSITIONS, type Transition } from "../order-state.ts";
 import type { Queryable } from "./database.ts";
 
@@ -25,6 +27,7 @@ export const MOVED_ORDER_COLUMNS = `o.id, o.sale_id AS "saleId", o.partition, o.
  * Moves those of the orders that are in a state from which the transition may happen.
  *
  * @param stockState what the ledger holds for them from now on, when the transition is the stock's own movement
+ * @param entries the log's entries that the transition comes from, where it comes from the log
  * @returns the orders that moved; the others were elsewhere, and stay as they are
  */
 export async function transition(
@@ -33,6 +36,7 @@ export async function transition(
   orderIds: readonly string[],
   reason: CancelReason | null = null,
   stockState: "sold" | "released" | null = null,
+  entries?: ReadonlyMap<string, Position>,
 ): Promise<MovedOrder[]> {
   if (orderIds.length === 0) return [];
   const { from, to } = TRANSITIONS[step];
@@ -46,11 +50,20 @@ export async function transition(
        FROM chosen WHERE o.id = chosen.id
        RETURNING ${MOVED_ORDER_COLUMNS}
      ), logged AS (
-       INSERT INTO order_timeline (order_id, version, status, reason)
-       SELECT id, version, status, CASE WHEN $4::text IS NULL THEN NULL ELSE reason END FROM moved
+       INSERT INTO order_timeline (order_id, version, status, reason, epoch, seq)
+       SELECT id, version, status, CASE WHEN $4::text IS NULL THEN NULL ELSE reason END, entry.epoch, entry.seq
+       FROM moved LEFT JOIN unnest($1::uuid[], $6::bigint[], $7::bigint[]) AS entry (id, epoch, seq) USING (id)
      )
      SELECT * FROM moved ORDER BY id`,
-    values: [orderIds, from, to, reason, stockState],
+    values: [
+      orderIds,
+      from,
+      to,
+      reason,
+      stockState,
+      orderIds.map((id) => entries?.get(id)?.epoch ?? null),
+      orderIds.map((id) => entries?.get(id)?.seq ?? null),
+    ],
   });
   return result.rows;
 }
