@@ -1,7 +1,9 @@
 // `npm run model`: random sequences on the real scripts and the real ledger, judged by the model. Progress goes to stderr,
 // the closing line to stdout.
 import { CommanderError } from "commander";
-import { readOptions } from "./options.ts";
+import type { Break } from "./breaks.ts";
+import { type ModelOptions, readOptions } from "./options.ts";
+import { tryBreak } from "./prove.ts";
 import { runSequences } from "./run.ts";
 import { startModelServers } from "./servers.ts";
 
@@ -10,15 +12,17 @@ const PROGRESS_EVERY_MS = 2_000;
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<number> {
-  let options: ReturnType<typeof readOptions>;
+  let options: ModelOptions;
   try {
     options = readOptions(args);
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     return error.exitCode === 0 ? 0 : 2;
   }
-  const { sequences, seed, lanes, path, verbose } = options;
-  const say = (line: string) => void process.stderr.write(`${line}\n`);
+  return options.breaks ? await prove(options.breaks, options) : await run(options);
+}
+
+async function run({ sequences, seed, lanes, path, verbose }: ModelOptions): Promise<number> {
   say(`Seed ${seed}. Again: npm run model -- --sequences ${sequences} --seed ${seed} --lanes ${lanes}`);
   const servers = await startModelServers(lanes);
   try {
@@ -30,6 +34,7 @@ async function main(args: readonly string[]): Promise<number> {
       seed,
       path,
       ...servers,
+      onDisagreement: (error) => say(`  A sequence disagrees (${firstLine(error)}); looking for the shortest one ...`),
       onProgress: (done) => {
         if (performance.now() - saidAt < PROGRESS_EVERY_MS) return;
         saidAt = performance.now();
@@ -49,4 +54,24 @@ async function main(args: readonly string[]): Promise<number> {
   } finally {
     await servers.stop();
   }
+}
+
+async function prove(breaks: readonly Break[], { sequences, seed, lanes }: ModelOptions): Promise<number> {
+  let missed = 0;
+  for (const broken of breaks) {
+    say(`${broken.name}: ${broken.without}`);
+    const { word, by } = await tryBreak(broken, { sequences, seed, lanes });
+    if (word !== "noticed") missed += 1;
+    process.stdout.write(`${broken.name.padEnd(24)} ${word.padEnd(9)} ${by}\n`);
+  }
+  process.stdout.write(`${breaks.length - missed} noticed, ${missed} missed, seed ${seed}\n`);
+  return missed === 0 ? 0 : 1;
+}
+
+function firstLine(error: unknown): string {
+  return String(error).split("\n", 1)[0] ?? "";
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
 }

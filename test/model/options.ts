@@ -1,5 +1,6 @@
 // The command line of `npm run model`.
 import { Command, InvalidArgumentError } from "commander";
+import { BREAKS, type Break } from "./breaks.ts";
 
 export interface ModelOptions {
   readonly sequences: number;
@@ -7,6 +8,8 @@ export interface ModelOptions {
   readonly lanes: number;
   readonly path: string | undefined;
   readonly verbose: boolean;
+  /** Breaks the code in these ways instead, and shows that the model notices. */
+  readonly breaks: readonly Break[] | undefined;
 }
 
 const SEQUENCES = 1_000;
@@ -14,10 +17,11 @@ const SEQUENCES_MAX = 10_000_000;
 const SEED_MAX = 2 ** 31 - 1 - 64;
 const LANES = 8;
 const LANES_MAX = 32;
+const NAMES = BREAKS.map(({ name }) => name).join(", ");
 
 /** @throws CommanderError on wrong usage, after saying so; with exit code 0 for --help */
 export function readOptions(args: readonly string[]): ModelOptions {
-  const given = new Command("npm run model --")
+  const command = new Command("npm run model --")
     .description(
       "Runs random sequences of orders, payments, crashes and rebuilds on the real scripts and a real Postgres, and compares " +
         "every answer and both books with a model. A disagreement is shrunk to the shortest sequence that shows it.",
@@ -32,15 +36,28 @@ export function readOptions(args: readonly string[]): ModelOptions {
     )
     .option("--path <path>", "replays one disagreement, with the seed and path that it named")
     .option("--verbose", "says how often each thing happened")
+    .option("--breaks [name...]", `breaks copies of the code, and shows that it is noticed: ${NAMES}`)
     .addHelpText(
       "after",
       "\nExit code: 0 all agreed, 1 one disagreed, 2 wrong usage.\n" +
-        "\nExamples:\n  npm run model -- --sequences 10000\n  npm run model -- --sequences 200 --seed 7 --verbose",
+        "\nExamples:\n  npm run model -- --sequences 10000\n  npm run model -- --sequences 200 --seed 7 --verbose\n" +
+        "  npm run model -- --breaks ids-not-known limits-kept",
     )
     .exitOverride()
-    .parse(args, { from: "user" })
-    .opts<{ sequences: number; seed?: number; lanes: number; path?: string; verbose?: boolean }>();
+    .parse(args, { from: "user" });
+  const given = command.opts<{
+    sequences: number;
+    seed?: number;
+    lanes: number;
+    path?: string;
+    verbose?: boolean;
+    breaks?: string[] | true;
+  }>();
+  const names = given.breaks === true ? BREAKS.map(({ name }) => name) : given.breaks;
+  const unknown = names?.find((name) => !BREAKS.some((one) => one.name === name));
+  if (unknown !== undefined) command.error(`error: there is no break '${unknown}'`, { exitCode: 2 });
   return {
+    breaks: names && BREAKS.filter(({ name }) => names.includes(name)),
     sequences: given.sequences,
     seed: given.seed ?? Math.floor(Math.random() * 1_000_000),
     lanes: given.lanes,

@@ -3,7 +3,10 @@
 import fc from "fast-check";
 import { type Lane, openLane } from "./lane.ts";
 import { runSequence } from "./sequence.ts";
-import { sequence } from "./steps.ts";
+import { type Step, sequence } from "./steps.ts";
+
+/** The shortest sequence that was found until then is good enough. */
+const SHRINK_MS_MAX = 60_000;
 
 export interface RunOptions {
   readonly sequences: number;
@@ -14,6 +17,8 @@ export interface RunOptions {
   readonly databaseUrls: readonly string[];
   readonly redisUrl: string;
   readonly onProgress?: (done: number) => void;
+  /** Told of the first disagreement, before a shorter sequence is looked for. */
+  readonly onDisagreement?: (error: unknown, steps: readonly Step[]) => void;
 }
 
 export interface RunResult {
@@ -24,26 +29,28 @@ export interface RunResult {
 }
 
 export async function runSequences(options: RunOptions): Promise<RunResult> {
-  const { sequences, seed, path, databaseUrls, redisUrl, onProgress = () => undefined } = options;
+  const { sequences, seed, path, databaseUrls, redisUrl } = options;
   const lanes = await Promise.all(databaseUrls.map((url, i) => openLane(url, redisUrl, `m${i}`)));
   const seen = new Map<string, number>();
   let agreed = 0;
-  let failing: number | undefined;
+  let failing: { readonly lane: number; readonly shrinkUntil: number } | undefined;
   const runLane = async (lane: Lane, i: number) => {
     const numRuns = Math.ceil((sequences - i) / lanes.length);
     if (numRuns < 1) return undefined;
     const property = fc.asyncProperty(sequence, async (steps) => {
       // Once a lane has found something, it alone goes on, to find the shortest sequence that shows it.
-      if (failing !== undefined && failing !== i) return;
+      if (failing && (failing.lane !== i || performance.now() > failing.shrinkUntil)) return;
       try {
         for (const [what, times] of await runSequence(lane, steps)) seen.set(what, (seen.get(what) ?? 0) + times);
       } catch (error) {
-        failing ??= i;
+        if (!failing) options.onDisagreement?.(error, steps);
+        failing ??= { lane: i, shrinkUntil: performance.now() + SHRINK_MS_MAX };
         lane.abandon();
         throw error;
       }
+      if (failing) return;
       agreed += 1;
-      onProgress(agreed);
+      options.onProgress?.(agreed);
     });
     return await fc.check(property, { seed: seed + i, numRuns, ...(path !== undefined && { path }) });
   };
