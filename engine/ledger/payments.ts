@@ -8,6 +8,12 @@ import { MOVED_ORDER_COLUMNS, type MovedOrder } from "./fates.ts";
 /** SQL over an orders row `o`: a payment waits to be attempted. Nothing to pay needs no token. */
 export const PAYMENT_DUE = `(o.payment_method <> 'later' AND (o.payment_token IS NOT NULL OR o.payable = 0))`;
 
+/**
+ * SQL over an orders row `o`: 1 while it waits for the attempt of a due payment, else 0. A column of the index
+ * `orders_unfinished`, which is used only where a query names it as it stands here.
+ */
+export const PAYMENT_WAITS = `(CASE WHEN o.status = 'RESERVED' AND ${PAYMENT_DUE} THEN 1 ELSE 0 END)`;
+
 /** An attempt that the caller now works on, until its lease ends. */
 export interface TakenAttempt extends MovedOrder {
   readonly attempt: number;
@@ -16,6 +22,7 @@ export interface TakenAttempt extends MovedOrder {
   readonly token: string | null;
   /** What is charged, in minor units of `currency`. */
   readonly amount: number;
+  readonly reservedUntil: Date;
 }
 
 /** How an attempt ended. `code` is the gateway's word for a refusal. */
@@ -30,6 +37,8 @@ export interface PostponedAttempt {
   readonly attempt: number;
   readonly delayMs: number;
   readonly code: string;
+  /** False: the provider was not reached; this call does not use one up. */
+  readonly counted: boolean;
 }
 
 /**
@@ -52,7 +61,7 @@ export async function startPayments(
          payment_token = NULL, updated_at = now()
        FROM chosen WHERE o.id = chosen.id
        RETURNING ${MOVED_ORDER_COLUMNS}, o.payment_attempts AS attempt, 1 AS calls, o.payment_method AS method,
-         chosen.payment_token AS token, o.payable AS amount
+         chosen.payment_token AS token, o.payable AS amount, o.reserved_until AS "reservedUntil"
      ), logged AS (
        INSERT INTO order_timeline (order_id, version, status) SELECT id, version, status FROM moved
      ), started AS (
@@ -80,7 +89,7 @@ export async function takeOverAttempts(
      UPDATE payment_attempts a SET calls = a.calls + 1, due_at = now() + $2 * interval '1 millisecond'
      FROM chosen JOIN orders o ON o.id = chosen.order_id
      WHERE a.order_id = chosen.order_id AND a.attempt = chosen.attempt
-     RETURNING ${MOVED_ORDER_COLUMNS}, a.attempt, a.calls, a.token, a.amount`,
+     RETURNING ${MOVED_ORDER_COLUMNS}, a.attempt, a.calls, a.token, a.amount, o.reserved_until AS "reservedUntil"`,
     [orderIds, leaseMs],
   );
   return result.rows;
@@ -139,14 +148,17 @@ export async function endAttempts(db: Queryable, ended: readonly EndedAttempt[])
 export async function postponeAttempts(db: Queryable, postponed: readonly PostponedAttempt[]): Promise<void> {
   if (postponed.length === 0) return;
   await db.query(
-    `UPDATE payment_attempts a SET due_at = now() + t.delay_ms * interval '1 millisecond', error = t.error
-     FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[]) AS t (order_id, attempt, delay_ms, error)
+    `UPDATE payment_attempts a SET due_at = now() + t.delay_ms * interval '1 millisecond', error = t.error,
+       calls = a.calls - CASE WHEN t.counted THEN 0 ELSE 1 END
+     FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::boolean[])
+       AS t (order_id, attempt, delay_ms, error, counted)
      WHERE a.order_id = t.order_id AND a.attempt = t.attempt AND a.state = 'started'`,
     [
       postponed.map((attempt) => attempt.orderId),
       postponed.map((attempt) => attempt.attempt),
       postponed.map((attempt) => attempt.delayMs),
       postponed.map((attempt) => attempt.code),
+      postponed.map((attempt) => attempt.counted),
     ],
   );
 }
@@ -176,7 +188,7 @@ export async function wakeDueAttempts(db: Queryable, againAfterMs: number, limit
 export async function listUnattempted(db: Queryable, olderThanMs: number, limit: number): Promise<string[]> {
   const result = await db.query<{ id: string }>(
     `SELECT o.id FROM orders o
-     WHERE o.status = 'RESERVED' AND ${PAYMENT_DUE} AND o.updated_at < now() - $1 * interval '1 millisecond'
+     WHERE o.status = 'RESERVED' AND ${PAYMENT_WAITS} = 1 AND o.updated_at < now() - $1 * interval '1 millisecond'
      ORDER BY o.reserved_until LIMIT $2`,
     [olderThanMs, limit],
   );

@@ -13,6 +13,7 @@ import { findUnsettled } from "../../engine/ledger/sweeps.ts";
 import type { Logger } from "../../engine/log.ts";
 import { type Outbox, openOutbox } from "../../engine/outbox/outbox.ts";
 import type { MailJob, OrdersJob } from "../../engine/outbox/queues.ts";
+import { redisNowMs } from "../../engine/redis/clock.ts";
 import { commandConnection, connect } from "../../engine/redis/connection.ts";
 import { loadScripts } from "../../engine/redis/scripts.ts";
 import { KnownPositions } from "../../engine/stock/known-positions.ts";
@@ -105,7 +106,8 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
     const told = publishOrders(redis, orders).catch((error) => log.warn({ err: error }, "orders not published"));
     await Promise.all([told, settlement.move(orders)]);
   };
-  const payments = new Payments({ pool, gateway, onMoved, log, timing: timing.payment });
+  const nowMs = () => redisNowMs(redis);
+  const payments = new Payments({ pool, gateway, nowMs, onMoved, log, timing: timing.payment });
 
   const boss = await openBoss(databaseUrl, log);
   await work(boss, pool, payments, settlement);

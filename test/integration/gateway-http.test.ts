@@ -114,11 +114,10 @@ describe("no answer, or none to go by", () => {
   test("nobody listens: the provider has not heard of the charge, and a look-up says nothing", async () => {
     const gateway = open({ url: `http://127.0.0.1:${await freePort()}` });
     expect(await gateway.charge(request(), patience())).toEqual({
-      type: "failed",
+      type: "unsent",
       code: "ECONNREFUSED",
-      retryable: true,
     });
-    expect(await gateway.lookup("x", patience())).toEqual({ type: "unknown", code: "ECONNREFUSED" });
+    expect(await gateway.lookup("x", patience())).toEqual({ type: "unsent", code: "ECONNREFUSED" });
   });
 
   test.for([
@@ -156,7 +155,7 @@ describe("no answer, or none to go by", () => {
   test("whoever gave up before the call left is not charged", async () => {
     const { url, calls } = await standIn((_call, _body, response) => json(response, 500, {}));
     const outcome = await open({ url }).charge(request(), AbortSignal.abort());
-    expect(outcome).toEqual({ type: "failed", code: "not_sent_in_time", retryable: true });
+    expect(outcome).toEqual({ type: "unsent", code: "not_sent_in_time" });
     expect(calls).toEqual([]);
   });
 });

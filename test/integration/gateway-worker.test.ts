@@ -100,3 +100,42 @@ test("while the provider is away orders wait with their units held; when it is b
   await eventually(async () => expect(await shop.statuses(orders)).toEqual({ PAID: 100 }));
   expect(await shop.books(orders)).toEqual(eachChargedOnce(orders));
 });
+
+test("an outage that is longer than all retries together uses up no call", async () => {
+  await provider.kill();
+  const [order = ""] = await pay(1, "tok_ok");
+  const tries = async () => {
+    const sql = "SELECT calls, due_at FROM payment_attempts WHERE order_id = $1 AND error = 'ECONNREFUSED'";
+    return (await shop.pool.query<{ calls: number; due_at: Date }>(sql, [order])).rows[0];
+  };
+  const seen = new Set<number>();
+  // More tries than there are calls.
+  await eventually(async () => {
+    const tried = await tries();
+    if (tried) seen.add(tried.due_at.getTime());
+    await shop.passTime([order]);
+    expect(seen.size).toBeGreaterThan(2 * CALLS_MAX);
+  });
+  expect(await shop.stateOf(order)).toMatchObject({ status: "PAYING" });
+  await provider.restart();
+  await eventually(async () => expect(await shop.stateOf(order)).toMatchObject({ status: "PAID", attempts: 1 }));
+  expect(await shop.books([order])).toEqual([{ key: `${order}:1`, outcome: "succeeded", calls: 1 }]);
+});
+
+test("an order waits for an absent provider until its deadline and a grace, then gives its units back", async () => {
+  const before = await shop.units();
+  await provider.kill();
+  const overdue = await shop.reserve(1, { token: "tok_ok", reservedForMs: -3_600_000 });
+  const [waiting = ""] = await pay(1, "tok_ok");
+  await transaction(shop.pool, (client) => outbox.enqueue(client, "payment", overdue));
+  await eventually(async () =>
+    expect(await shop.stateOf(overdue[0] ?? "")).toMatchObject({ status: "CANCELLING", reason: "PAYMENT_FAILED" }),
+  );
+  expect(await shop.stateOf(waiting)).toMatchObject({ status: "PAYING" });
+  await eventually(async () =>
+    expect(await shop.units()).toEqual({ ...before, available: before.available - 1, reserved: before.reserved + 1 }),
+  );
+  await provider.restart();
+  await eventually(async () => expect(await shop.stateOf(waiting)).toMatchObject({ status: "PAID" }));
+  expect(await shop.books(overdue)).toEqual([]);
+});

@@ -2,14 +2,16 @@ import { afterAll, describe, expect, test, vi } from "vitest";
 import { openPool } from "../../engine/ledger/database.ts";
 import { transition } from "../../engine/ledger/fates.ts";
 import { endAttempts, startPayments } from "../../engine/ledger/payments.ts";
+import { redisNowMs } from "../../engine/redis/clock.ts";
 import type { PaymentGateway } from "../../persister/jobs/gateway/gateway.ts";
 import { openSimulatedGateway } from "../../persister/jobs/gateway/simulated.ts";
 import { CALLS_MAX } from "../../persister/jobs/payment/attempt.ts";
-import { Payments, type PaymentTiming } from "../../persister/jobs/payment/payments.ts";
+import { PAYMENT_TIMING, Payments, type PaymentTiming } from "../../persister/jobs/payment/payments.ts";
 import { Settlement } from "../../persister/jobs/settlement/settlement.ts";
 import { openShop, STOCK, silent } from "./jobs-shop.ts";
 
 const TIMING: PaymentTiming = {
+  ...PAYMENT_TIMING,
   chargeTimeoutMs: 300,
   lookupTimeoutMs: 1_000,
   retryDelayMs: 10,
@@ -33,6 +35,7 @@ function paymentsWith(gateway: Partial<PaymentGateway> = {}, timing: Partial<Pay
   return new Payments({
     pool: shop.pool,
     gateway: { charge: provider.charge, lookup: provider.lookup, close: provider.close, ...gateway },
+    nowMs: () => redisNowMs(shop.redis),
     onMoved: (orders) => settlement.move(orders),
     log: silent,
     timing: { ...TIMING, ...timing },

@@ -12,18 +12,20 @@ export interface ChargeRequest {
 
 /**
  * What became of a charge. `declined` and a `failed` that is not retryable are final. A retryable failure is a definite
- * answer too: this call moved no money. `unknown` says nothing: the money may have moved.
+ * answer too: this call moved no money. `unsent`: not a byte of the call has left, the provider is not to be reached.
+ * `unknown` says nothing: the money may have moved.
  */
 export type ChargeOutcome =
   | { readonly type: "succeeded"; readonly reference: string }
   | { readonly type: "declined"; readonly code: string }
   | { readonly type: "failed"; readonly code: string; readonly retryable: boolean }
+  | { readonly type: "unsent"; readonly code: string }
   | { readonly type: "unknown"; readonly code: string };
 
 export interface PaymentGateway {
   /** A rejection counts as `unknown`. The caller's patience ends with `signal`. */
   charge(request: ChargeRequest, signal: AbortSignal): Promise<ChargeOutcome>;
-  /** What the provider has under the key; `none`: no money moved under it. */
+  /** What the provider has under the key; `none`: no money moved under it. `unsent` and `unknown` say nothing of it. */
   lookup(key: string, signal: AbortSignal): Promise<ChargeOutcome | "none">;
   close(): Promise<void>;
 }
@@ -38,7 +40,7 @@ export interface RefundRequest {
 }
 
 /** As {@link ChargeOutcome}. A failure moved no money: asked again under the same key, the refund is considered anew. */
-export type RefundOutcome = Exclude<ChargeOutcome, { type: "declined" }>;
+export type RefundOutcome = Exclude<ChargeOutcome, { type: "declined" | "unsent" }>;
 
 /** A provider that gives money back. */
 export interface RefundGateway {

@@ -51,6 +51,8 @@ export interface HttpClientOptions {
   readonly connectionsMax: number;
 }
 
+/** A connection that does not stand by then is given up, well before the patience of whoever calls. */
+const CONNECT_TIMEOUT_MS = 3_000;
 const ANSWER_BYTES_MAX = 1_024 * 1_024;
 /** Shorter than what servers keep idle connections: no call is to meet a closing one. */
 const IDLE_MS = 4_000;
@@ -81,8 +83,10 @@ export function openHttpClient({ url, apiKey, timeoutMs, connectionsMax }: HttpC
       };
       const timer = setTimeout(giveUp, timeoutMs, "timeout");
       const onAbort = () => giveUp("aborted");
+      let connecting: NodeJS.Timeout | undefined;
       const settle = () => {
         clearTimeout(timer);
+        clearTimeout(connecting);
         signal?.removeEventListener("abort", onAbort);
       };
       const fail = (error: HttpCallError) => {
@@ -94,6 +98,11 @@ export function openHttpClient({ url, apiKey, timeoutMs, connectionsMax }: HttpC
         fail(new HttpCallError(code, !UNCONNECTED.has(code)));
       };
       sending.on("error", onError);
+      sending.once("socket", (socket) => {
+        if (!socket.connecting) return;
+        connecting = setTimeout(giveUp, Math.min(CONNECT_TIMEOUT_MS, timeoutMs), "connect_timeout");
+        socket.once("connect", () => clearTimeout(connecting));
+      });
       sending.on("response", (response) => {
         readAnswer(response).then((answer) => {
           settle();

@@ -3,7 +3,7 @@
 //   200                                  its body: succeeded or declined
 //   400 402 409 411 413 415 422          failed for good: this request will never be taken
 //   401 403 404 405 408 425 429 503      failed for now: nothing moved, be it that the key here is wrong
-//   a connection that never stood        failed for now: the provider has not heard of it
+//   a connection that never stood        unsent: the provider has not heard of it
 //   everything else, and silence         unknown: the caller looks the key up
 //
 // Charges that come together go in one call. Those of them that take their time come back as pending and are asked for one
@@ -46,7 +46,7 @@ const BatchResult = z.discriminatedUnion("status", [
 const BatchAnswer = z.object({ results: z.array(BatchResult) });
 const Refusal = z.object({ code: word });
 
-type Failed = Extract<ChargeOutcome, { type: "failed" | "unknown" }>;
+type Failed = Extract<ChargeOutcome, { type: "failed" | "unknown" | "unsent" }>;
 /** `singly`: not in a batch; nothing was done about it yet. */
 type BatchOutcome = ChargeOutcome | "singly";
 interface WaitingCharge {
@@ -121,7 +121,7 @@ export function httpGateway(options: HttpGatewayOptions): PaymentGateway & Refun
   };
 }
 
-const GIVEN_UP: Failed = { type: "failed", code: "not_sent_in_time", retryable: true };
+const GIVEN_UP: Failed = { type: "unsent", code: "not_sent_in_time" };
 
 /** The answer, or what its absence says. */
 async function answerOf(call: Promise<HttpAnswer>): Promise<HttpAnswer | Failed> {
@@ -130,7 +130,7 @@ async function answerOf(call: Promise<HttpAnswer>): Promise<HttpAnswer | Failed>
   } catch (error) {
     if (!(error instanceof HttpCallError)) throw error;
     const { code, sent } = error;
-    return sent ? { type: "unknown", code } : { type: "failed", code, retryable: true };
+    return sent ? { type: "unknown", code } : { type: "unsent", code };
   }
 }
 
@@ -143,10 +143,15 @@ function chargeOutcome(answer: HttpAnswer | Failed): ChargeOutcome {
 }
 
 function refundOutcome(answer: HttpAnswer | Failed): RefundOutcome {
-  if ("type" in answer) return answer;
-  if (answer.status !== 200) return failureOf(answer);
+  if ("type" in answer) return asRefund(answer);
+  if (answer.status !== 200) return asRefund(failureOf(answer));
   const parsed = Succeeded.safeParse(answer.body);
-  return parsed.success ? { type: "succeeded", reference: parsed.data.id } : UNREADABLE;
+  return parsed.success ? { type: "succeeded", reference: parsed.data.id } : asRefund(UNREADABLE);
+}
+
+/** A refund that was not sent has moved no money. */
+function asRefund(failed: Failed): RefundOutcome {
+  return failed.type === "unsent" ? { type: "failed", code: failed.code, retryable: true } : failed;
 }
 
 /** What a batch's answer says about each of its charges. */
@@ -196,6 +201,6 @@ function isNone(answer: HttpAnswer | Failed, code: string): boolean {
 }
 
 /** A look-up that failed says nothing about the charge. */
-function asUnknown<T extends ChargeOutcome>(outcome: T): T | Failed {
+function asUnknown<T extends ChargeOutcome>(outcome: T): T | { readonly type: "unknown"; readonly code: string } {
   return outcome.type === "failed" ? { type: "unknown", code: outcome.code } : outcome;
 }

@@ -5,6 +5,8 @@
 //   taken again: look up the key --none----->   |
 //                   | found: ended              |--> failed for now: again after a delay, at most CALLS_MAX calls;
 //                                               |    then, when the look-up finds no charge, failed
+//                                               |--> unsent: again after a delay, and not counted, as long as the order
+//                                               |    may wait; then failed
 //                                               '--> unknown: look up; found: ended, else again after a delay
 //
 // An unknown outcome is never guessed: while the gateway cannot be asked, the attempt stays open for ever.
@@ -22,6 +24,10 @@ export interface AttemptTiming {
    * which then finds nothing is final.
    */
   readonly lastDelayMs: number;
+  /** The delay while the provider cannot be reached. */
+  readonly unreachableDelayMs: number;
+  /** How long after its deadline an order waits for a provider that has never heard of it. */
+  readonly graceMs: number;
 }
 
 export const ATTEMPT_TIMING: AttemptTiming = {
@@ -29,6 +35,8 @@ export const ATTEMPT_TIMING: AttemptTiming = {
   lookupTimeoutMs: 3_000,
   retryDelayMs: 1_000,
   lastDelayMs: 30_000,
+  unreachableDelayMs: 2_000,
+  graceMs: 10_000,
 };
 
 /** How long whoever takes an attempt has it to themselves: longer than its longest conversation. */
@@ -39,25 +47,39 @@ export function leaseOf(timing: AttemptTiming): number {
 /** The most charges tried under one key. With the delays between them a provider's short outage is outlived. */
 export const CALLS_MAX = 4;
 
-export type AttemptResult = AttemptEnd | { readonly state: "open"; readonly delayMs: number; readonly code: string };
+/** `counted`: false when the provider was not reached, and cannot know more of the attempt than before. */
+export type AttemptResult =
+  | AttemptEnd
+  | { readonly state: "open"; readonly delayMs: number; readonly code: string; readonly counted: boolean };
 
-/** Carries one attempt on. Never rejects: what the gateway throws is an unknown outcome. */
+/**
+ * Carries one attempt on. Never rejects: what the gateway throws is an unknown outcome.
+ *
+ * @param nowMs Redis `TIME`, asked only when the provider cannot be reached; without it no deadline is judged
+ */
 export async function carryOut(
   gateway: PaymentGateway,
   attempt: TakenAttempt,
   timing: AttemptTiming,
+  nowMs?: () => Promise<number>,
 ): Promise<AttemptResult> {
   if (attempt.amount === 0) return { state: "succeeded", reference: "nothing-to-pay" };
   const { currency, token, amount, calls } = attempt;
   const key = `${attempt.id}:${attempt.attempt}`;
   const lookup = () => ask(timing.lookupTimeoutMs, (signal) => gateway.lookup(key, signal));
-  const again = (code: string): AttemptResult => ({ state: "open", delayMs: delayAfter(calls, timing), code });
+  const again = (code: string): AttemptResult => {
+    return { state: "open", delayMs: delayAfter(calls, timing), code, counted: true };
+  };
+  const later = (code: string): AttemptResult => {
+    return { state: "open", delayMs: timing.unreachableDelayMs, code, counted: false };
+  };
 
   if (calls > 1) {
     const found = await lookup();
     if (found !== "none") {
       const end = endOf(found);
       if (end) return end;
+      if (found.type === "unsent") return later(found.code);
       if (found.type === "unknown") return again(found.code);
     }
     if (calls > CALLS_MAX) return { state: "failed", code: "no_charge_found" };
@@ -70,6 +92,10 @@ export async function carryOut(
   const end = endOf(outcome);
   if (end) return end;
   const code = outcome.type === "succeeded" ? "" : outcome.code;
+  if (outcome.type === "unsent") {
+    // The first call that counts: nothing was ever sent, so nothing can have been charged.
+    return calls === 1 && (await isOverdue(attempt, timing, nowMs)) ? { state: "failed", code } : later(code);
+  }
   const definite = outcome.type === "failed";
   if (definite && calls < CALLS_MAX) return again(code);
   const found = await lookup();
@@ -86,9 +112,19 @@ function endOf(outcome: ChargeOutcome): AttemptEnd | undefined {
       return { state: "declined", code: outcome.code };
     case "failed":
       return outcome.retryable ? undefined : { state: "failed", code: outcome.code };
+    case "unsent":
     case "unknown":
       return undefined;
   }
+}
+
+async function isOverdue(
+  { reservedUntil }: TakenAttempt,
+  { graceMs }: AttemptTiming,
+  nowMs: (() => Promise<number>) | undefined,
+): Promise<boolean> {
+  const now = await nowMs?.().catch(() => undefined);
+  return now !== undefined && now > reservedUntil.getTime() + graceMs;
 }
 
 function delayAfter(calls: number, timing: AttemptTiming): number {

@@ -36,6 +36,8 @@ export const PAYMENT_TIMING: PaymentTiming = { ...ATTEMPT_TIMING, jobPatienceMs:
 export interface PaymentDependencies {
   readonly pool: pg.Pool;
   readonly gateway: PaymentGateway;
+  /** Now, by Redis `TIME`. */
+  readonly nowMs: () => Promise<number>;
   /** Hears of orders right after the commit that moved them. May not reject. */
   readonly onMoved: (orders: readonly MovedOrder[]) => Promise<unknown>;
   readonly log: Logger;
@@ -103,8 +105,8 @@ export class Payments {
   }
 
   async #pay(attempt: TakenAttempt): Promise<void> {
-    const { gateway, log } = this.#deps;
-    const result = await carryOut(gateway, attempt, this.#timing);
+    const { gateway, nowMs, log } = this.#deps;
+    const result = await carryOut(gateway, attempt, this.#timing, nowMs);
     try {
       await this.#recorder.submit({ attempt, result });
     } catch (error) {
