@@ -10,7 +10,7 @@ export interface paths {
     };
     /** List one's own orders */
     get: {
-      parameters: { query?: { limit?: number; cursor?: string; }; };
+      parameters: { query?: { limit?: number; cursor?: string; status?: string; saleId?: string; from?: string; to?: string; }; };
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["OrderPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
@@ -253,6 +253,13 @@ export interface paths {
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["PlacedOrder"]; } }; 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["PlacedOrder"]; } }; 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["PlacedOrder"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 422: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
+  "/api/v1/orders/{id}/reorder": {
+    /** Put an order's products into the cart again */
+    post: {
+      parameters: { query?: { customerId?: string; }; path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Cart"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
   "/api/v1/api-keys": {
     /** Make a key for a server */
     post: {
@@ -315,6 +322,13 @@ export interface paths {
     get: {
       parameters: { path: { id: string; }; };
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["ConservationProof"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/admin/orders/{id}/explanation": {
+    /** Explain an order */
+    get: {
+      parameters: { path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Explanation"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
   "/healthz": {
@@ -399,6 +413,7 @@ export interface components {
     RebuildPage: { items: (components["schemas"]["Rebuild"])[]; nextCursor?: string; };
     ProofKey: { keyId: string; algorithm: "Ed25519"; publicKey: string; };
     ConservationProof: { proof: { format: string; keyId: string; [member: string]: unknown; }; signature: string; };
+    Explanation: { type: "accepted" | "refused" | "pending" | "set aside" | "counted"; [member: string]: unknown; };
     Health: { status: "ok"; };
   };
 }

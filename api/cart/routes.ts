@@ -1,6 +1,6 @@
 // The cart: what somebody means to buy. Ordering it is checkout.ts.
 import { z } from "@hono/zod-openapi";
-import { type Cart, type CartLine, putLine, removeLine } from "../../engine/cart/cart.ts";
+import { type Cart, type CartLine, mergeLines, putLine, removeLine } from "../../engine/cart/cart.ts";
 import type { CartCache } from "../../engine/cart/cart-cache.ts";
 import { changeCart } from "../../engine/cart/carts.ts";
 import { CATALOG_SALE_ID } from "../../engine/catalogue/sales.ts";
@@ -10,6 +10,7 @@ import type { ApiDependencies } from "../dependencies.ts";
 import { jsonAnswer } from "../http/answer.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
 import { UUID } from "../http/fields.ts";
+import { findOrderFor } from "../orders/lookup.ts";
 import type { StockView } from "../sales/stock-view.ts";
 import { cartOwner, ownerQuery } from "./owner.ts";
 import { cartSchema, representCart } from "./representation.ts";
@@ -97,6 +98,37 @@ export function cartRoutes(edge: Edge, { engine, pool, config, carts, stock }: C
     edge,
     { ...shared, method: "delete", path: "/api/v1/cart", summary: "Empty the cart", refusals: ["FORBIDDEN"] },
     async ({ caller, query }) => change(cartOwner(caller, query.customerId, config), () => []),
+  );
+}
+
+/** `POST /orders/{id}/reorder`: the way from an order back to a cart. */
+export function reorderRoute(edge: Edge, deps: CartDependencies): void {
+  const { engine, pool, config, carts, stock } = deps;
+  endpoint(
+    edge,
+    {
+      method: "post",
+      path: "/api/v1/orders/{id}/reorder",
+      summary: "Put an order's products into the cart again",
+      description: "Added to what is there. What is no longer offered is left out.",
+      tag: CART_TAG,
+      access: "public",
+      query: ownerQuery,
+      answers: { 200: { description: "The cart", schema: cartSchema } },
+      refusals: ["NOT_FOUND", "FORBIDDEN", "INVALID_STATE"],
+    },
+    async ({ c, caller, query }) => {
+      const owner = cartOwner(caller, query.customerId, config);
+      const { view } = await findOrderFor(deps, c.req.param("id") ?? "", caller);
+      const sale = engine.catalogue.sale(view.saleId);
+      const lines = view.items
+        .filter(({ productId }) => sale?.itemOf.has(productId))
+        .map(({ productId, quantity }) => ({ saleId: view.saleId, productId, quantity }));
+      if (lines.length === 0) throw new OnrushError("INVALID_STATE", "Nothing of this order is offered any more.");
+      const cart = await changeCart(pool, owner, (known) => mergeLines(known, lines));
+      await carts.keep(cart);
+      return jsonAnswer(await representCart(cart, engine.catalogue, stock));
+    },
   );
 }
 

@@ -2,16 +2,28 @@
 import { z } from "@hono/zod-openapi";
 import { listOrdersOf } from "../../engine/ledger/orders.ts";
 import { parseOrderId } from "../../engine/order-id.ts";
+import { ORDER_STATUSES } from "../../engine/order-state.ts";
 import type { ApiDependencies } from "../dependencies.ts";
 import { jsonAnswer } from "../http/answer.ts";
 import { decodeCursor, encodeCursor } from "../http/cursor.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
-import { page } from "../http/fields.ts";
+import { instant, page } from "../http/fields.ts";
 import { findOrderFor } from "./lookup.ts";
 import { orderSchema, representOrder } from "./representation.ts";
 
 export const ORDERS_TAG = "Orders";
 const orderPage = z.object({ items: z.array(orderSchema), nextCursor: z.string().optional() }).openapi("OrderPage");
+const ordersQuery = page.extend({
+  status: z
+    .string()
+    .transform((value) => value.split(","))
+    .pipe(z.array(z.enum(ORDER_STATUSES)))
+    .optional()
+    .openapi({ type: "string", example: "CONFIRMED,CANCELLED" }),
+  saleId: z.string().min(1).max(36).optional(),
+  from: instant.optional(),
+  to: instant.optional(),
+});
 const position = z.string().refine((id) => parseOrderId(id) !== undefined);
 
 export function orderReadRoutes(edge: Edge, deps: ApiDependencies): void {
@@ -36,15 +48,24 @@ export function orderReadRoutes(edge: Edge, deps: ApiDependencies): void {
       method: "get",
       path: "/api/v1/orders",
       summary: "List one's own orders",
-      description: "Newest first. An order appears here once it is in Postgres, moments after it was accepted.",
+      description:
+        "Newest first. An order appears here once it is in Postgres, moments after it was accepted. `status` may name " +
+        "several, parted by commas; `from` and `to` bound when orders were placed.",
       tag: ORDERS_TAG,
       access: "member",
-      query: page,
+      query: ordersQuery,
       answers: { 200: { description: "A page", schema: orderPage } },
     },
-    async ({ caller, query: { limit, cursor } }) => {
+    async ({ caller, query: { limit, cursor, status: statuses, saleId, from, to } }) => {
       const before = cursor === undefined ? undefined : decodeCursor(cursor, position);
-      const orders = await listOrdersOf(deps.pool, caller.customerId, limit + 1, before);
+      const orders = await listOrdersOf(deps.pool, caller.customerId, {
+        limit: limit + 1,
+        before,
+        statuses,
+        saleId,
+        from,
+        to,
+      });
       const last = orders.length > limit ? orders[limit - 1] : undefined;
       return jsonAnswer({
         items: orders.slice(0, limit).map(representOrder),

@@ -50,10 +50,10 @@ export function removeOrdered(lines: readonly CartLine[], ordered: readonly Cart
   });
 }
 
-/** What somebody put in as a guest joins what the member has; as much of it as fits. */
-export function mergeLines(mine: readonly CartLine[], guests: readonly CartLine[]): CartLine[] {
-  const merged = [...mine];
-  for (const line of guests) {
+/** Lines join what is there, quantities added up; as much of it as fits. */
+export function mergeLines(lines: readonly CartLine[], joining: readonly CartLine[]): CartLine[] {
+  const merged = [...lines];
+  for (const line of joining) {
     const at = merged.findIndex((known) => isSame(known, line));
     const known = merged[at];
     if (known) merged[at] = { ...known, quantity: Math.min(known.quantity + line.quantity, QUANTITY_MAX) };

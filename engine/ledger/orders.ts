@@ -82,17 +82,36 @@ export async function findMovedOn(
   return result.rows.map(({ id }) => id);
 }
 
+export interface OrderFilter {
+  readonly statuses?: readonly OrderStatus[] | undefined;
+  readonly saleId?: string | undefined;
+  /** Placed at or after. */
+  readonly from?: Date | undefined;
+  /** Placed before. */
+  readonly to?: Date | undefined;
+}
+
 /** A customer's orders, newest first. `before`: the id after which the page starts. */
 export async function listOrdersOf(
   db: Queryable,
   customerId: string,
-  limit: number,
-  before?: string,
+  page: OrderFilter & { readonly limit: number; readonly before?: string | undefined },
 ): Promise<OrderWithLines[]> {
   const result = await db.query<OrderJsonRow>(
     `SELECT ${COLUMNS}, ${LINES} AS lines, ${TIMELINE} AS timeline FROM orders o
-     WHERE o.customer_id = $1 AND ($2::uuid IS NULL OR o.id < $2) ORDER BY o.id DESC LIMIT $3`,
-    [customerId, before ?? null, limit],
+     WHERE o.customer_id = $1 AND ($2::uuid IS NULL OR o.id < $2) AND ($4::text[] IS NULL OR o.status = ANY ($4))
+       AND ($5::text IS NULL OR o.sale_id = $5) AND ($6::timestamptz IS NULL OR o.placed_at >= $6)
+       AND ($7::timestamptz IS NULL OR o.placed_at < $7)
+     ORDER BY o.id DESC LIMIT $3`,
+    [
+      customerId,
+      page.before ?? null,
+      page.limit,
+      page.statuses ?? null,
+      page.saleId ?? null,
+      page.from ?? null,
+      page.to ?? null,
+    ],
   );
   return result.rows.map(withDates);
 }

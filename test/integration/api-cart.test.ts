@@ -167,6 +167,20 @@ describe("a cart", () => {
     ]);
   });
 
+  it("is filled again from an order, by whoever may see it", async () => {
+    const owner = await member();
+    const { saleId, productId } = await shop.sale({ stock: 9 });
+    await put(owner, productId, { quantity: 2, saleId });
+    const placed = await checkout(owner);
+    await put(owner, productId, { quantity: 1, saleId });
+    const path = `/api/v1/orders/${placed.body.orderTrackingId}/reorder`;
+    expect((await shop.call("POST", path, { token: owner.token })).status).toBe(200);
+    expect(await linesOf(owner)).toMatchObject([{ productId, quantity: 3 }]);
+    const stranger = await member();
+    expect((await shop.call("POST", path, { token: stranger.token })).status).toBe(404);
+    expect(await linesOf(stranger)).toEqual([]);
+  });
+
   it("says what is no longer offered", async () => {
     const owner = await member();
     await carts.keep(

@@ -98,6 +98,19 @@ describe("reading an order", () => {
       expect(body.nextCursor === undefined).toBe(pages === 2);
     }
     expect(seen).toEqual(ids);
+    await shop.pool.query("UPDATE orders SET status = 'CONFIRMED', stock_state = 'sold' WHERE id = $1", [ids[1]]);
+    await shop.pool.query("UPDATE orders SET placed_at = '2020-05-05' WHERE id = $1", [ids[2]]);
+    const found = async (query: string) => {
+      const { body } = await shop.call("GET", `/api/v1/orders?${query}`, { token });
+      return body.items.map((order) => order.orderTrackingId);
+    };
+    expect(await found("status=CONFIRMED,REFUNDED")).toEqual([ids[1]]);
+    expect(await found("from=2020-05-01T00:00:00Z&to=2020-06-01T00:00:00Z")).toEqual([ids[2]]);
+    expect(await found(`saleId=${saleId}`)).toEqual(ids);
+    expect(await found("saleId=other")).toEqual([]);
+    for (const query of ["status=PAID,x", "from=yesterday", "saleId="]) {
+      expect((await shop.call("GET", `/api/v1/orders?${query}`, { token })).body.code).toBe("VALIDATION");
+    }
     expect((await shop.call("GET", "/api/v1/orders")).status).toBe(401);
     expect((await shop.call("GET", "/api/v1/orders?cursor=x", { token })).body.code).toBe("VALIDATION");
   });
