@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { group } from "./command.ts";
 import { auditCommands } from "./commands/audit.ts";
 import { completionCommand } from "./commands/completion.ts";
+import { deadCommands } from "./commands/dead.ts";
 import { exportCommand } from "./commands/export.ts";
 import { jobCommands } from "./commands/jobs.ts";
 import { orderCommands } from "./commands/orders.ts";
@@ -44,6 +45,9 @@ export function createProgram(): Command {
   orderCommands(orders);
   exportCommand(orders);
 
+  const dead = group("dead", "what could not be applied to the ledger");
+  deadCommands(dead);
+
   const jobs = group("jobs", "the queues behind payments, settlements and the like");
   jobCommands(jobs);
 
@@ -53,7 +57,8 @@ export function createProgram(): Command {
   const audit = group("audit", "what operators did");
   auditCommands(audit);
 
-  for (const commands of [sale, stock, orders, jobs, users, audit]) program.addCommand(inherit(commands, program));
+  for (const commands of [sale, stock, orders, dead, jobs, users, audit])
+    program.addCommand(inherit(commands, program));
   statusCommand(program);
   completionCommand(program);
   return program;
