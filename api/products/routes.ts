@@ -11,6 +11,7 @@ import { emptyAnswer, jsonAnswer } from "../http/answer.ts";
 import { decodeCursor, encodeCursor } from "../http/cursor.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
 import { amount, currency, page, text, UUID, uuid } from "../http/fields.ts";
+import { etag, expectedVersion, ifMatchHeader } from "../http/if-match.ts";
 import { DEFAULT_CURRENCY } from "../sales/catalog-sale.ts";
 import { announceCatalogue } from "../sales/propagation.ts";
 
@@ -88,7 +89,8 @@ function readRoutes(edge: Edge, { pool }: ApiDependencies): void {
     },
     async ({ c }) => {
       const id = c.req.param("id") ?? "";
-      return jsonAnswer(found(UUID.test(id) ? await findProduct(pool, id) : undefined));
+      const product = found(UUID.test(id) ? await findProduct(pool, id) : undefined);
+      return jsonAnswer(product, 200, etag(product.version));
     },
   );
 }
@@ -139,7 +141,7 @@ function writeRoutes(edge: Edge, deps: ApiDependencies): void {
       const { id = randomUUID(), ...input } = body;
       const created = await createProductBy(pool, id, input, { actor: caller.customerId });
       await announceCatalogue(deps);
-      return jsonAnswer(created, 201, { location: `/api/v1/products/${created.id}` });
+      return jsonAnswer(created, 201, { location: `/api/v1/products/${created.id}`, ...etag(created.version) });
     },
   );
 
@@ -153,14 +155,16 @@ function writeRoutes(edge: Edge, deps: ApiDependencies): void {
       tag: TAG,
       access: "admin",
       body: productInput,
+      headers: ifMatchHeader,
       answers: { 200: { description: "The product", schema: product } },
       refusals: ["NOT_FOUND", "INVALID_STATE"],
     },
     async ({ c, body, caller }) => {
       const id = productId(c.req.param("id"));
-      const replaced = await replaceProductBy(pool, id, body, { actor: caller.customerId });
+      const expected = expectedVersion(c.req.header("if-match"));
+      const replaced = await replaceProductBy(pool, id, body, { actor: caller.customerId }, expected);
       await announceCatalogue(deps);
-      return jsonAnswer(replaced);
+      return jsonAnswer(replaced, 200, etag(replaced.version));
     },
   );
 
@@ -173,11 +177,13 @@ function writeRoutes(edge: Edge, deps: ApiDependencies): void {
       description: "Sales stop offering it. Orders that have it stay as they are.",
       tag: TAG,
       access: "admin",
+      headers: ifMatchHeader,
       answers: { 204: { description: "Deleted" } },
-      refusals: ["NOT_FOUND"],
+      refusals: ["NOT_FOUND", "INVALID_STATE"],
     },
     async ({ c, caller }) => {
-      await deleteProductBy(pool, productId(c.req.param("id")), { actor: caller.customerId });
+      const expected = expectedVersion(c.req.header("if-match"));
+      await deleteProductBy(pool, productId(c.req.param("id")), { actor: caller.customerId }, expected);
       await announceCatalogue(deps);
       return emptyAnswer();
     },

@@ -13,8 +13,9 @@ import { redisNowMs } from "../../engine/redis/clock.ts";
 import type { ApiDependencies } from "../dependencies.ts";
 import { jsonAnswer } from "../http/answer.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
-import { invalid, parse } from "../http/fields.ts";
-import { ifMatch, newSale, restockRequest, salePatch, writeOffRequest } from "./admin-schemas.ts";
+import { invalid } from "../http/fields.ts";
+import { expectedVersion, ifMatchHeader } from "../http/if-match.ts";
+import { newSale, restockRequest, salePatch, writeOffRequest } from "./admin-schemas.ts";
 import { announceCatalogue, carryToRedis, putInForce } from "./propagation.ts";
 import { representSale, saleSchema } from "./representation.ts";
 import { knownSale, SALES_TAG } from "./routes.ts";
@@ -79,12 +80,12 @@ function lifeRoutes(edge: Edge, deps: ApiDependencies, show: Show): void {
       tag: SALES_TAG,
       access: "admin",
       body: salePatch,
-      headers: ifMatch,
+      headers: ifMatchHeader,
       answers: { 200: ANSWER },
       refusals: ["NOT_FOUND", "INVALID_STATE", "STOCK_UNAVAILABLE"],
     },
     async ({ c, body, caller }) => {
-      const expected = versionOf(c.req.header("if-match"));
+      const expected = expectedVersion(c.req.header("if-match"));
       if (expected !== undefined && body.version !== undefined && expected !== body.version) {
         throw invalid("version", "is another one than If-Match");
       }
@@ -163,10 +164,4 @@ function stockRoutes(edge: Edge, deps: ApiDependencies, show: Show): void {
       return jsonAnswer(await show(sale.id));
     },
   );
-}
-
-function versionOf(header: string | undefined): number | undefined {
-  if (header === undefined || header === "*") return undefined;
-  const { "If-Match": value } = parse(ifMatch, { "If-Match": header });
-  return value === undefined ? undefined : Number(value.replace(/^W\//, "").replaceAll('"', ""));
 }

@@ -7,7 +7,7 @@ import type { Operator } from "./operator.ts";
 import {
   createProduct,
   deleteProduct,
-  findProduct,
+  lockProduct,
   type Product,
   type ProductInput,
   replaceProduct,
@@ -29,16 +29,22 @@ export async function createProductBy(
   });
 }
 
-/** @throws OnrushError with `NOT_FOUND`, or `INVALID_STATE` when a sale offers it in another currency */
+/**
+ * @param expected the version that the change was made of; `undefined`: any
+ * @throws OnrushError with `NOT_FOUND`, or `INVALID_STATE` when it has another version, or a sale offers it in another
+ *   currency
+ */
 export async function replaceProductBy(
   pool: pg.Pool,
   id: string,
   input: ProductInput,
   operator: Operator,
+  expected?: number,
 ): Promise<Product> {
   return await transaction(pool, async (client) => {
-    const before = await findProduct(client, id);
+    const before = await lockProduct(client, id);
     if (!before) throw notFound(id);
+    requireVersion(before, expected);
     if (input.currency !== before.currency) await refuseWhileOffered(client, id, before.currency);
     const replaced = await replaceProduct(client, id, input);
     if (!replaced) throw notFound(id);
@@ -53,10 +59,11 @@ export async function replaceProductBy(
   });
 }
 
-/** Sales stop offering it. @throws OnrushError with `NOT_FOUND` */
-export async function deleteProductBy(pool: pg.Pool, id: string, operator: Operator): Promise<void> {
+/** Sales stop offering it. @throws OnrushError with `NOT_FOUND`, or `INVALID_STATE` when it has another version */
+export async function deleteProductBy(pool: pg.Pool, id: string, operator: Operator, expected?: number): Promise<void> {
   await transaction(pool, async (client) => {
-    const before = await findProduct(client, id);
+    const before = await lockProduct(client, id);
+    if (before) requireVersion(before, expected);
     if (!before || !(await deleteProduct(client, id))) throw notFound(id);
     const subject = `product:${id}`;
     await recordAudit(client, { ...operator, action: "product.delete", subject, before: factsOf(before) });
@@ -71,6 +78,11 @@ async function refuseWhileOffered(db: Queryable, id: string, currency: string): 
   const [sale] = offering.rows;
   if (!sale) return;
   throw new OnrushError("INVALID_STATE", "A sale offers this product in another currency.", { ...sale, currency });
+}
+
+function requireVersion({ id, version }: Product, expected: number | undefined): void {
+  if (expected === undefined || expected === version) return;
+  throw new OnrushError("INVALID_STATE", "The product was changed since.", { id, version, expected });
 }
 
 function factsOf({ name, description, price, currency, imageUrl, version }: Product) {

@@ -31,6 +31,15 @@ export async function findProduct(db: Queryable, id: string): Promise<Product | 
   return result.rows[0];
 }
 
+/** The same, kept from being changed by others until the transaction ends. */
+export async function lockProduct(db: Queryable, id: string): Promise<Product | undefined> {
+  const result = await db.query<Product>(
+    `SELECT ${PRODUCT_COLUMNS} FROM products WHERE id = $1 AND deleted_at IS NULL FOR UPDATE`,
+    [id],
+  );
+  return result.rows[0];
+}
+
 /** Products in the order they were made. `after`: the last product of the page before. */
 export async function listProducts(
   db: Queryable,

@@ -90,6 +90,24 @@ describe("products", () => {
     expect((await shop.call("GET", `/api/v1/products/${id}`)).status).toBe(404);
   });
 
+  test("are changed only from the version that is named, where one is", async () => {
+    const { id } = await product();
+    const path = `/api/v1/products/${id}`;
+    const change = (method: string, version: string) =>
+      shop.call(method, path, {
+        token: shop.admin,
+        headers: { "if-match": version },
+        ...(method === "PUT" && { body: { name: "x", price: 1 } }),
+      });
+    expect((await shop.call("GET", path)).headers.get("etag")).toBe('"1"');
+    const changed = await Promise.all(Array.from({ length: 5 }, () => change("PUT", '"1"')));
+    expect(changed.map(({ status }) => status).toSorted()).toEqual([200, 409, 409, 409, 409]);
+    expect((await shop.call("GET", path)).headers.get("etag")).toBe('"2"');
+    expect((await change("DELETE", '"1"')).body.code).toBe("INVALID_STATE");
+    expect((await change("PUT", "x")).body.code).toBe("VALIDATION");
+    expect((await change("DELETE", 'W/"2"')).status).toBe(204);
+  });
+
   test("keep the currency of the sales that offer them", async () => {
     const { productId } = await shop.sale({ stock: 1 });
     const answer = await asAdmin("PUT", `/api/v1/products/${productId}`, { name: "x", price: 1, currency: "USD" });
