@@ -7,9 +7,9 @@
 import { z } from "@hono/zod-openapi";
 import type { PoolClient } from "pg";
 import { OnrushError } from "../../engine/errors.ts";
+import { cancelInLedger, wishCancelled } from "../../engine/ledger/cancellation.ts";
 import { transaction } from "../../engine/ledger/database.ts";
-import { transition } from "../../engine/ledger/fates.ts";
-import { type OrderIntent, recordIntent, takeIntents } from "../../engine/ledger/intents.ts";
+import { recordIntent, takeIntents } from "../../engine/ledger/intents.ts";
 import { findOrder } from "../../engine/ledger/orders.ts";
 import { requestPayment } from "../../engine/ledger/payment-requests.ts";
 import { isOperator } from "../auth/access.ts";
@@ -30,7 +30,7 @@ const paymentRequest = z
   .openapi("PaymentRequest");
 
 export function orderChangeRoutes(edge: Edge, deps: ApiDependencies): void {
-  const { outbox, config } = deps;
+  const { pool, outbox, config } = deps;
 
   endpoint(
     edge,
@@ -48,14 +48,15 @@ export function orderChangeRoutes(edge: Edge, deps: ApiDependencies): void {
     async ({ c, caller }) => {
       const found = await findOrderFor(deps, c.req.param("id") ?? "", caller);
       const orderId = found.view.orderTrackingId;
-      const reason = cancelReason(found, caller);
+      const wish = { orderId, actor: actorOf(found, caller), reason: cancelReason(found, caller) };
+      let isRecorded = false;
       return carryOut(deps, found, {
-        intent: { orderId, intent: "cancel", actor: actorOf(found, caller), reason, method: null, token: null },
-        async apply(client) {
-          if ((await transition(client, "cancel", [orderId], reason)).length === 0) return false;
-          await outbox.enqueue(client, "compensation", [orderId]);
-          return true;
+        orderId,
+        async write() {
+          await wishCancelled(pool, wish);
+          isRecorded = true;
         },
+        apply: (client) => cancelInLedger(client, outbox, wish, isRecorded),
         isDone: (status) => status === "CANCELLING" || status === "CANCELLED",
       });
     },
@@ -89,7 +90,9 @@ export function orderChangeRoutes(edge: Edge, deps: ApiDependencies): void {
       if (found.in === "log" && found.view.payment.method !== "later") throw wrongState(found.view);
       const payment = { method, token: token ?? SIMULATED_DEFAULT_TOKEN };
       return carryOut(deps, found, {
-        intent: { orderId, intent: "pay", actor: actorOf(found, caller), reason: null, ...payment },
+        orderId,
+        write: () =>
+          recordIntent(pool, { orderId, intent: "pay", actor: actorOf(found, caller), reason: null, ...payment }),
         async apply(client) {
           if (!(await requestPayment(client, orderId, payment))) return false;
           await outbox.enqueue(client, "payment", [orderId]);
@@ -102,7 +105,9 @@ export function orderChangeRoutes(edge: Edge, deps: ApiDependencies): void {
 }
 
 interface Wish {
-  readonly intent: OrderIntent;
+  readonly orderId: string;
+  /** Writes it down beside an order that Postgres does not have yet. */
+  write(): Promise<void>;
   /** Tries it on the row, within a transaction. @returns whether the row allowed it */
   apply(client: PoolClient): Promise<boolean>;
   /** Whether an order in this status shows that the persister has honoured the wish. */
@@ -112,9 +117,9 @@ interface Wish {
 /** @throws OnrushError with `INVALID_STATE` when the order's state does not allow the wish */
 async function carryOut(deps: ApiDependencies, found: FoundOrder, wish: Wish): Promise<Response> {
   const { pool } = deps;
-  const orderId = wish.intent.orderId;
+  const { orderId } = wish;
   if (found.in === "log") {
-    await recordIntent(pool, wish.intent);
+    await wish.write();
     const arrived = await findOrder(pool, orderId);
     if (!arrived) return accepted(found.view);
     const untouched = await transaction(pool, async (client) => {

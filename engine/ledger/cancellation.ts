@@ -15,12 +15,22 @@ export interface Cancellation {
   readonly note?: string | undefined;
 }
 
-/** Cancels an order that Postgres has, if its state allows it. @returns whether it did */
-export async function cancelInLedger(client: pg.PoolClient, outbox: Outbox, wish: Cancellation): Promise<boolean> {
+/**
+ * Cancels an order that Postgres has, if its state allows it.
+ *
+ * @param isRecorded the trail has it already, from when it was a wish
+ * @returns whether it did
+ */
+export async function cancelInLedger(
+  client: pg.PoolClient,
+  outbox: Outbox,
+  wish: Cancellation,
+  isRecorded = false,
+): Promise<boolean> {
   const [moved] = await transition(client, "cancel", [wish.orderId], wish.reason);
   if (!moved) return false;
   await outbox.enqueue(client, "compensation", [wish.orderId]);
-  await recordIfOperator(client, wish, { status: moved.status, version: moved.version });
+  if (!isRecorded) await recordIfOperator(client, wish, { status: moved.status, version: moved.version });
   return true;
 }
 
