@@ -1,6 +1,5 @@
 // The persister: carries every partition's movement log into Postgres. It takes leases on partitions, reads their new
 // entries together on one blocking connection, and lets one applier a partition work through them.
-import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import type pg from "pg";
@@ -9,6 +8,7 @@ import { CHANNELS, type Partition, partitionName } from "../engine/keys.ts";
 import { listPartitions } from "../engine/ledger/partitions.ts";
 import type { Logger } from "../engine/log.ts";
 import type { Outbox } from "../engine/outbox/outbox.ts";
+import { holderName } from "../engine/process-identity.ts";
 import { BLOCKING_GRACE_MS } from "../engine/redis/connection.ts";
 import { loadScripts } from "../engine/redis/scripts.ts";
 import type { ApplyOutcome } from "./apply.ts";
@@ -43,7 +43,7 @@ export interface PersisterDependencies {
 export class Persister {
   readonly #deps: PersisterDependencies;
   readonly #timings: PersisterTimings;
-  readonly #owner = randomUUID();
+  readonly #owner = holderName();
   readonly #appliers = new Map<string, PartitionApplier>();
   /** Partitions, by name, of which entries may have been handed out and not taken. */
   readonly #untaken = new Set<string>();

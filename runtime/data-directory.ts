@@ -10,8 +10,9 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { identify, isRunning, type ProcessIdentity } from "../engine/process-identity.ts";
+import { endProcess } from "./end-process.ts";
 import { StartFailure } from "./failure.ts";
-import { endProcess, identify, isRunning, type ProcessIdentity } from "./process-identity.ts";
 
 /** Content of runtime.json. */
 export type RuntimeFile = {

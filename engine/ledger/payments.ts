@@ -3,7 +3,7 @@
 // measured by Postgres' clock alone; deadlines of reservations are Redis' and are not looked at here.
 import { type OrderStatus, TRANSITIONS } from "../order-state.ts";
 import type { Queryable } from "./database.ts";
-import { MOVED_ORDER_COLUMNS, type MovedOrder } from "./fates.ts";
+import { MOVED_ORDER_COLUMNS, type MovedOrder, STATUS_OF_NAMED } from "./fates.ts";
 
 /** SQL over an orders row `o`: a payment waits to be attempted. Nothing to pay needs no token. */
 export const PAYMENT_DUE = `(o.payment_method <> 'later' AND (o.payment_token IS NOT NULL OR o.payable = 0))`;
@@ -49,13 +49,14 @@ export async function startPayments(
   db: Queryable,
   orderIds: readonly string[],
   leaseMs: number,
+  takenBy: string | null = null,
 ): Promise<TakenAttempt[]> {
   const { from, to } = TRANSITIONS.startPayment;
   const result = await db.query<TakenAttempt>({
     name: "startPayments",
     text: `WITH chosen AS (
        SELECT o.id, o.payment_token FROM orders o
-       WHERE o.id = ANY($1::uuid[]) AND o.status = ANY($2::text[]) AND ${PAYMENT_DUE} ORDER BY o.id FOR UPDATE
+       WHERE o.id = ANY($1::uuid[]) AND ${STATUS_OF_NAMED} = ANY($2::text[]) AND ${PAYMENT_DUE} ORDER BY o.id FOR UPDATE
      ), moved AS (
        UPDATE orders o SET status = $3, version = o.version + 1, payment_attempts = o.payment_attempts + 1,
          payment_token = NULL, updated_at = now()
@@ -65,11 +66,11 @@ export async function startPayments(
      ), logged AS (
        INSERT INTO order_timeline (order_id, version, status) SELECT id, version, status FROM moved
      ), started AS (
-       INSERT INTO payment_attempts (order_id, attempt, method, token, amount, currency, calls, due_at)
-       SELECT id, attempt, method, token, amount, currency, calls, now() + $4 * interval '1 millisecond' FROM moved
+       INSERT INTO payment_attempts (order_id, attempt, method, token, amount, currency, calls, due_at, taken_by)
+       SELECT id, attempt, method, token, amount, currency, calls, now() + $4 * interval '1 millisecond', $5 FROM moved
      )
      SELECT * FROM moved ORDER BY id`,
-    values: [orderIds, from, to, leaseMs],
+    values: [orderIds, from, to, leaseMs, takenBy],
   });
   return result.rows;
 }
@@ -79,6 +80,7 @@ export async function takeOverAttempts(
   db: Queryable,
   orderIds: readonly string[],
   leaseMs: number,
+  takenBy: string | null = null,
 ): Promise<TakenAttempt[]> {
   const result = await db.query<TakenAttempt>(
     `WITH chosen AS (
@@ -86,13 +88,35 @@ export async function takeOverAttempts(
        WHERE a.order_id = ANY($1::uuid[]) AND a.state = 'started' AND a.due_at <= now() AND o.status = 'PAYING'
        ORDER BY a.order_id FOR UPDATE OF a SKIP LOCKED
      )
-     UPDATE payment_attempts a SET calls = a.calls + 1, due_at = now() + $2 * interval '1 millisecond'
+     UPDATE payment_attempts a SET calls = a.calls + 1, due_at = now() + $2 * interval '1 millisecond', taken_by = $3
      FROM chosen JOIN orders o ON o.id = chosen.order_id
      WHERE a.order_id = chosen.order_id AND a.attempt = chosen.attempt
      RETURNING ${MOVED_ORDER_COLUMNS}, a.attempt, a.calls, a.token, a.amount, o.reserved_until AS "reservedUntil"`,
-    [orderIds, leaseMs],
+    [orderIds, leaseMs, takenBy],
   );
   return result.rows;
+}
+
+/** Who holds attempts whose lease has not run out. */
+export async function listAttemptHolders(db: Queryable): Promise<string[]> {
+  const result = await db.query<{ holder: string }>(
+    `SELECT DISTINCT taken_by AS holder FROM payment_attempts
+     WHERE state = 'started' AND due_at > now() AND taken_by IS NOT NULL`,
+  );
+  return result.rows.map((row) => row.holder);
+}
+
+/**
+ * Lets the leases of these holders run out, where another call is left: after the last one a look-up that finds nothing is
+ * final, and what may be on its way must have arrived by then. @returns how many
+ */
+export async function freeAttempts(db: Queryable, holders: readonly string[], callsMax: number): Promise<number> {
+  const result = await db.query(
+    `UPDATE payment_attempts SET due_at = now()
+     WHERE state = 'started' AND due_at > now() AND taken_by = ANY($1::text[]) AND calls < $2`,
+    [holders, callsMax],
+  );
+  return result.rowCount ?? 0;
 }
 
 /**
@@ -115,7 +139,7 @@ export async function endAttempts(db: Queryable, ended: readonly EndedAttempt[])
            ELSE $9 END AS next,
          CASE t.state WHEN 'declined' THEN 'PAYMENT_DECLINED' WHEN 'failed' THEN 'PAYMENT_FAILED' END AS why
        FROM orders o JOIN outcome t ON t.order_id = o.id
-       WHERE o.status = ANY($6::text[]) AND o.payment_attempts = t.attempt ORDER BY o.id FOR UPDATE OF o
+       WHERE ${STATUS_OF_NAMED} = ANY($6::text[]) AND o.payment_attempts = t.attempt ORDER BY o.id FOR UPDATE OF o
      ), moved AS (
        UPDATE orders o SET status = chosen.next, version = o.version + 1, updated_at = now(),
          reason = CASE WHEN chosen.next = $9 THEN chosen.why ELSE o.reason END
@@ -148,7 +172,7 @@ export async function endAttempts(db: Queryable, ended: readonly EndedAttempt[])
 export async function postponeAttempts(db: Queryable, postponed: readonly PostponedAttempt[]): Promise<void> {
   if (postponed.length === 0) return;
   await db.query(
-    `UPDATE payment_attempts a SET due_at = now() + t.delay_ms * interval '1 millisecond', error = t.error,
+    `UPDATE payment_attempts a SET due_at = now() + t.delay_ms * interval '1 millisecond', error = t.error, taken_by = NULL,
        calls = a.calls - CASE WHEN t.counted THEN 0 ELSE 1 END
      FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::boolean[])
        AS t (order_id, attempt, delay_ms, error, counted)

@@ -109,6 +109,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
   const nowMs = () => redisNowMs(redis);
   const payments = new Payments({ pool, gateway, nowMs, onMoved, log, timing: timing.payment });
 
+  await payments.freeAbandoned();
   const boss = await openBoss(databaseUrl, log);
   await work(boss, pool, payments, settlement);
   const { mail } = deps;

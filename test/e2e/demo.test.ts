@@ -13,9 +13,9 @@ import { proveSale } from "../../demo/proof/proof.ts";
 import { VALID } from "../../demo/show.ts";
 import { partitionKeys } from "../../engine/keys.ts";
 import { openPool } from "../../engine/ledger/database.ts";
+import { identify } from "../../engine/process-identity.ts";
 import { KnownPositions } from "../../engine/stock/known-positions.ts";
 import { PartitionStock } from "../../engine/stock/partition-stock.ts";
-import { identify } from "../../runtime/process-identity.ts";
 import { scratchFolder } from "../support/scratch.ts";
 
 const ENTRY = fileURLToPath(new URL("../../demo/main.ts", import.meta.url));

@@ -7,8 +7,8 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { type ConfigError, loadConfig } from "../../engine/config.ts";
+import { identify } from "../../engine/process-identity.ts";
 import type { RuntimeFile } from "../../runtime/data-directory.ts";
-import { identify } from "../../runtime/process-identity.ts";
 import { type InstancePlace, instancePlace } from "../support/instance.ts";
 
 const ENTRY = fileURLToPath(new URL("../../runtime/start.ts", import.meta.url));

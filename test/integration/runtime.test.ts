@@ -5,7 +5,7 @@ import path from "node:path";
 import { Redis } from "ioredis";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { identify } from "../../runtime/process-identity.ts";
+import { identify } from "../../engine/process-identity.ts";
 import { type InstancePlace, type InstanceProcess, instancePlace, startInstance } from "../support/instance.ts";
 
 let place: InstancePlace;

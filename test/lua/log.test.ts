@@ -114,11 +114,19 @@ describe("acknowledge", () => {
 describe("lease", () => {
   const lease = (partition: TestPartition, owner: string, ttl: number | string) => partition.run("lease", [owner, ttl]);
 
+  it("is taken from an owner that the caller knows to be gone, and from no other", async () => {
+    const partition = await openPartition(server.redis, {});
+    await lease(partition, "one", 60_000);
+    expect(await unchanged(() => partition.run("lease", ["two", 60_000, "another"]))).toBe("one");
+    expect(await partition.run("lease", ["two", 60_000, "one"])).toBe(1);
+    expect(await unchanged(() => partition.run("lease", ["three", 60_000, "one"]))).toBe("two");
+  });
+
   it("is held by who took it, and by nobody else", async () => {
     const partition = new TestPartition(server.redis);
     expect(await lease(partition, "one", 60_000)).toBe(1);
-    expect(await unchanged(() => lease(partition, "two", 60_000))).toBe(0);
-    expect(await unchanged(() => lease(partition, "two", 0))).toBe(0);
+    expect(await unchanged(() => lease(partition, "two", 60_000))).toBe("one");
+    expect(await unchanged(() => lease(partition, "two", 0))).toBe("one");
     expect(await server.redis.get(partition.keys.lease)).toBe("one");
   });
 
@@ -146,7 +154,7 @@ describe("lease", () => {
     const partition = new TestPartition(server.redis);
     await lease(partition, "one", 1);
     await expect.poll(() => lease(partition, "two", 60_000)).toBe(1);
-    expect(await lease(partition, "one", 60_000)).toBe(0);
+    expect(await lease(partition, "one", 60_000)).toBe("two");
   });
 
   it.each([

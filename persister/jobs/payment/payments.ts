@@ -6,8 +6,8 @@
 //   4. after that commit the stock of what ended is moved in Redis
 //
 // Nobody waits for a slow neighbour: an outcome is recorded when it is known. A payment that outlasts its job's patience
-// goes on in this process while the job is over; if the process dies, the attempt's lease ends and a sweep sends it a job
-// of its own. A process dying at any point leaves an open attempt, never a charge that nobody asks about.
+// goes on in this process while the job is over; if the process dies, the attempt's lease ends (at once, when the worker
+// starts again on the same machine) and a sweep sends it a job of its own. A process dying at any point leaves an open attempt, never a charge that nobody asks about.
 import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import { Batcher } from "../../../engine/admission/batcher.ts";
@@ -16,6 +16,8 @@ import type { MovedOrder } from "../../../engine/ledger/fates.ts";
 import {
   type EndedAttempt,
   endAttempts,
+  freeAttempts,
+  listAttemptHolders,
   type PostponedAttempt,
   postponeAttempts,
   startPayments,
@@ -23,8 +25,9 @@ import {
   takeOverAttempts,
 } from "../../../engine/ledger/payments.ts";
 import type { Logger } from "../../../engine/log.ts";
+import { holderName, isGone } from "../../../engine/process-identity.ts";
 import type { PaymentGateway } from "../gateway/gateway.ts";
-import { ATTEMPT_TIMING, type AttemptResult, type AttemptTiming, carryOut, leaseOf } from "./attempt.ts";
+import { ATTEMPT_TIMING, type AttemptResult, type AttemptTiming, CALLS_MAX, carryOut, leaseOf } from "./attempt.ts";
 
 export interface PaymentTiming extends AttemptTiming {
   /** How long a job waits for its payments before the slow ones go on without it. */
@@ -57,6 +60,7 @@ interface Outcome {
 export class Payments {
   readonly #deps: PaymentDependencies;
   readonly #timing: PaymentTiming;
+  readonly #name = holderName();
   readonly #inFlight = new Set<Promise<void>>();
   readonly #recorder: Batcher<Outcome, undefined>;
 
@@ -85,6 +89,14 @@ export class Payments {
     await this.#patiently(Promise.all(payments), this.#timing.jobPatienceMs);
   }
 
+  /** Takes the leases from processes of this machine that are gone; a sweep sends their payments jobs at once. */
+  async freeAbandoned(): Promise<void> {
+    const { pool, log } = this.#deps;
+    const gone = (await listAttemptHolders(pool)).filter(isGone);
+    const freed = gone.length > 0 ? await freeAttempts(pool, gone, CALLS_MAX) : 0;
+    if (freed > 0) log.info({ freed }, "payments of a worker that is gone are taken over");
+  }
+
   /** Waits for payments that go on without their job, at most `timeoutMs`. The rest is left to its leases. */
   async drain(timeoutMs: number): Promise<void> {
     await this.#patiently(Promise.all(this.#inFlight), timeoutMs);
@@ -93,13 +105,13 @@ export class Payments {
   async #claim(orderIds: readonly string[]): Promise<TakenAttempt[]> {
     const { pool } = this.#deps;
     const leaseMs = leaseOf(this.#timing);
-    const started = await transaction(pool, (client) => startPayments(client, orderIds, leaseMs));
+    const started = await transaction(pool, (client) => startPayments(client, orderIds, leaseMs, this.#name));
     // Not awaited: the gateway need not wait until everybody has heard.
     if (started.length > 0) void this.#deps.onMoved(started);
     if (started.length === orderIds.length) return started;
     const startedIds = new Set(started.map(({ id }) => id));
     const others = orderIds.filter((id) => !startedIds.has(id));
-    const takenOver = await takeOverAttempts(pool, others, leaseMs);
+    const takenOver = await takeOverAttempts(pool, others, leaseMs, this.#name);
     if (takenOver.length > 0) this.#deps.log.info({ orders: takenOver.map(({ id }) => id) }, "payments taken over");
     return [...started, ...takenOver];
   }
