@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { SaleView } from "../catalogue/view.ts";
 import { type Partition, partitionName } from "../keys.ts";
 import type { Queryable } from "../ledger/database.ts";
-import { listPartitions } from "../ledger/partitions.ts";
+import { listPartitions, type PartitionRow } from "../ledger/partitions.ts";
 import { highestAcknowledged } from "../ledger/recovery.ts";
 import { comparePositions, formatPosition, type Position } from "../movement.ts";
 import type { KnownPositions } from "../stock/known-positions.ts";
@@ -34,7 +34,7 @@ const AT_ONCE = 32;
 export async function livePartitions(db: Queryable, sales: () => Iterable<SaleView>): Promise<LivePartition[]> {
   const timeout = new AbortController();
   const rows = await Promise.race([
-    reached(db).catch(() => undefined),
+    reachedPositions(db).catch(() => undefined),
     sleep(POSTGRES_MS_MAX, undefined, { signal: timeout.signal }),
   ]);
   timeout.abort();
@@ -46,7 +46,8 @@ export async function livePartitions(db: Queryable, sales: () => Iterable<SaleVi
   );
 }
 
-async function reached(db: Queryable) {
+/** Every partition, as far as Postgres has applied it or any process has reported to have acknowledged. */
+export async function reachedPositions(db: Queryable): Promise<PartitionRow[]> {
   const [rows, acknowledged] = await Promise.all([listPartitions(db), highestAcknowledged(db)]);
   return rows.map((row) => ({ ...row, seq: Math.max(row.seq, acknowledged.get(partitionName(row)) ?? 0) }));
 }

@@ -8,7 +8,7 @@ import type { Queryable } from "../ledger/database.ts";
 import { type AcknowledgedEntry, appliedSeqs, reportAcknowledged } from "../ledger/recovery.ts";
 
 /** A loss within this time before it goes unreported: those orders' receipts prove them all the same. */
-const REPORT_EVERY_MS = 250;
+export const REPORT_EVERY_MS = 250;
 /** Entries remembered for one partition; beyond it the oldest are merged into one. */
 const ENTRIES_MAX = 1_000;
 

@@ -85,10 +85,13 @@ export const HOLDS_PER_CALL_MAX = 1_000;
 export class PartitionStock {
   readonly #redis: Redis;
   readonly #positions: KnownPositions;
+  readonly #beforeMove: () => Promise<void>;
 
-  constructor(redis: Redis, positions: KnownPositions) {
+  /** @param beforeMove runs before each call that moves stock, and keeps it from Redis by a rejection */
+  constructor(redis: Redis, positions: KnownPositions, beforeMove: () => Promise<void> = async () => undefined) {
     this.#redis = redis;
     this.#positions = positions;
+    this.#beforeMove = beforeMove;
   }
 
   /** Lays the settings over the partition; creates it when absent and `create` allows it (Postgres has it as new). */
@@ -129,6 +132,7 @@ export class PartitionStock {
     epoch: number,
     movement: { movementId: string; sku: string; quantity: number },
   ): Promise<RestockOutcome> {
+    await this.#beforeMove();
     const keys = partitionKeys(partition);
     const reply = await runScript(
       this.#redis,
@@ -216,6 +220,7 @@ export class PartitionStock {
   ): Promise<MoveHoldsOutcome> {
     if (holds.length < 1 || holds.length > HOLDS_PER_CALL_MAX)
       throw new RangeError(`${holds.length} holds in one call`);
+    await this.#beforeMove();
     const keys = partitionKeys(partition);
     const names = [keys.meta, keys.stock, keys.held, keys.recentEven, keys.recentOdd, keys.stream];
     if (script === "release") names.push(keys.limits);

@@ -6,6 +6,7 @@
 import type { Redis } from "ioredis";
 import type pg from "pg";
 import { type Job, PgBoss, type WorkOptions } from "pg-boss";
+import { ReachedPositions } from "../../engine/durability/reached-positions.ts";
 import { publishOrders } from "../../engine/events.ts";
 import { openPool } from "../../engine/ledger/database.ts";
 import type { MovedOrder } from "../../engine/ledger/fates.ts";
@@ -100,7 +101,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
   const outbox = await openOutbox(databaseUrl, (error) => log.warn({ err: error }, "outbox"));
 
   const positions = new KnownPositions();
-  const stock = new PartitionStock(redis, positions);
+  const stock = new PartitionStock(redis, positions, new ReachedPositions(redis, pool, positions).learned);
   const settlement = new Settlement(pool, stock, positions, log);
   const onMoved = async (orders: readonly MovedOrder[]) => {
     const told = publishOrders(redis, orders).catch((error) => log.warn({ err: error }, "orders not published"));

@@ -56,7 +56,10 @@ export function readOptions(args: readonly string[], faults: readonly Fault[]): 
   if (unknown !== undefined) command.error(`error: there is no fault '${unknown}'; --list names them`, { exitCode: 2 });
   return {
     seed: given.seed ?? Math.floor(Math.random() * 1_000_000),
-    faults: faults.filter(({ name, quick }) => (given.fault ? given.fault.includes(name) : !given.quick || quick)),
+    faults: faults.filter(({ name, quick, onlyQuick, onlyByName }) => {
+      if (given.fault) return given.fault.includes(name);
+      return !onlyByName && (given.quick ? quick : !onlyQuick);
+    }),
     pace: given.quick ? "short" : "full",
     forMs: given.minutes === undefined ? undefined : given.minutes * 60_000,
     patienceMs: given.patience * 1_000,

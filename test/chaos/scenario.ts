@@ -32,6 +32,8 @@ export interface Outcome {
   readonly books: Books | undefined;
 }
 
+export const RESTS = "everything comes to rest";
+
 const MINIMUM: Minimum = { accepted: 50, refused: 5, unknown: 0 };
 /** The fault comes when the rush is on. */
 const ACCEPTED_BEFORE = 30;
@@ -77,7 +79,7 @@ export async function runScenario(system: System, fault: Fault, { seed, patience
   const counts = countsOf(placementsOf(history.events));
   const deaths = deathsOf(system) - deathsBefore;
   const violations = [
-    ...(motion === undefined ? [] : [unmet("everything comes to rest", motion)]),
+    ...(motion === undefined ? [] : [unmet(RESTS, motion)]),
     ...(deaths === 0 ? [] : [unmet("no process dies by itself", `${deaths} did`)]),
     ...check(history.events, books, strike.allowances),
     ...(strike.broken ?? []),

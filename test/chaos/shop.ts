@@ -31,8 +31,7 @@ const OPEN_TIMEOUT_MS = 20_000;
 export async function openSale(system: System, name: string): Promise<Sale> {
   const http = new HttpClient(system.apiUrl, 4);
   try {
-    const session = await create(http, "/api/v1/auth/login", ADMIN);
-    const headers = { authorization: `Bearer ${String(member(session, "accessToken"))}` };
+    const headers = await asAdministrator(http);
     const products: Product[] = [];
     for (const [index, item] of ASSORTMENT.entries()) {
       const body = { name: `${name} ${index + 1}`, description: "for chaos", price: item.price, currency: "KRW" };
@@ -59,6 +58,22 @@ export async function openSale(system: System, name: string): Promise<Sale> {
   } finally {
     http.close();
   }
+}
+
+/** Adds units to one of the sale's products, as an administrator does. @throws when the API does not say that it did */
+export async function restock(system: System, sale: Sale, product: number, quantity: number): Promise<void> {
+  const http = new HttpClient(system.apiUrl, 1);
+  try {
+    const productId = sale.products[product]?.id;
+    await create(http, `/api/v1/sales/${sale.id}/restock`, { productId, quantity }, await asAdministrator(http));
+  } finally {
+    http.close();
+  }
+}
+
+async function asAdministrator(http: HttpClient): Promise<Record<string, string>> {
+  const session = await create(http, "/api/v1/auth/login", ADMIN);
+  return { authorization: `Bearer ${String(member(session, "accessToken"))}` };
 }
 
 async function untilStocked(http: HttpClient, saleId: string, products: readonly Product[]): Promise<void> {

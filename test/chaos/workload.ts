@@ -11,6 +11,8 @@ export interface Load {
   readonly ordersPerSecond: number;
   /** Buys for at least so long. */
   readonly forMs: number;
+  /** Reservations that nobody pays for are made until the end, and not only in the beginning. */
+  readonly unpaidAllAlong?: boolean;
   /** Cards that are hard to charge, and which part of the orders pays by them; default: none. */
   readonly hardCards?: { readonly tokens: readonly string[]; readonly part: number };
 }
@@ -24,8 +26,8 @@ export interface Crowd {
   release(afterMs: number): void;
 }
 
-const ORDERS_MAX = 4_000;
-const RUSH_MS_MAX = 60_000;
+const ORDERS_MAX = 20_000;
+const RUSH_MS_MAX = 300_000;
 const BUYERS = 150;
 const CONNECTIONS_MAX = 128;
 const RETRY_FIRST_MS = 150;
@@ -72,7 +74,8 @@ export function startCrowd(apiUrl: string, sale: Sale, history: History, seed: n
   };
 }
 
-function draw(random: Random, buyers: readonly string[], sale: Sale, { hardCards }: Load, sinceMs: number): Wish {
+function draw(random: Random, buyers: readonly string[], sale: Sale, load: Load, sinceMs: number): Wish {
+  const { hardCards, unpaidAllAlong = false } = load;
   const pick = <T>(from: readonly T[]) => from[Math.floor(random() * from.length)] as T;
   const weights = [0, 0, 0, 1, 2, 2, 3]; // the one that is gone at once is wanted by few
   const line = (): Line => ({
@@ -89,7 +92,7 @@ function draw(random: Random, buyers: readonly string[], sale: Sale, { hardCards
     return { ...wish, payment: { method: "card", token: pick(hardCards.tokens) }, next: "watch" };
   }
   const [means, after] = [random(), random()];
-  if (means < 0.15 && (sinceMs < UNPAID_UNTIL_MS || after < 0.8)) {
+  if (means < 0.15 && (unpaidAllAlong || sinceMs < UNPAID_UNTIL_MS || after < 0.8)) {
     const next = after < 0.45 ? "cancel" : after < 0.8 ? "pay" : "leave";
     return { ...wish, payment: { method: "later" }, next };
   }

@@ -2,10 +2,14 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { CATALOG_SALE_ID } from "../../engine/catalogue/sales.ts";
+import { ReachedPositions } from "../../engine/durability/reached-positions.ts";
 import { partitionKeys } from "../../engine/keys.ts";
 import { listStock } from "../../engine/ledger/allocations.ts";
 import { findOrder } from "../../engine/ledger/orders.ts";
 import { type Outbox, openOutbox } from "../../engine/outbox/outbox.ts";
+import { commandConnection, connect } from "../../engine/redis/connection.ts";
+import { KnownPositions } from "../../engine/stock/known-positions.ts";
+import { PartitionStock } from "../../engine/stock/partition-stock.ts";
 import { planRebuild, rebuildPartition } from "../../persister/recovery/rebuild.ts";
 import { openTestSale, startEngine, startPersister, startTestWorker } from "../support/assembly.ts";
 import { createTestDatabase } from "../support/postgres.ts";
@@ -201,6 +205,30 @@ describe("a rebuild while the log survives", () => {
     expect(await stockOf(sale)).toEqual({ epoch: 2, holds: 2, available: 4, reserved: 6, sold: 0 });
     await persisted((await place(sale, 4)).orderId);
     await expect(place(sale)).rejects.toMatchObject({ code: "SOLD_OUT" });
+  });
+
+  it("is seen by a process that has acknowledged nothing itself, on each connection anew", async () => {
+    const sale = await openTestSale(shop, { stock: 10 });
+    const order = await place(sale, 1);
+    await persisted(order.orderId);
+    const redisOfWorker = commandConnection(redis.url, 5_000);
+    redisOfWorker.on("error", () => undefined);
+    await connect(redisOfWorker);
+    const positions = new KnownPositions();
+    const { learned } = new ReachedPositions(redisOfWorker, shop.pool, positions);
+    const stock = new PartitionStock(redisOfWorker, positions, learned);
+    const unheld = { orderId: randomUUID(), reservation: 1 };
+    expect(await stock.release(at(sale), 1, [unheld])).toMatchObject({ type: "OK", verdicts: ["ABSENT"] });
+
+    const sql = `INSERT INTO acknowledgements (process, sale_id, partition, epoch, seq, entries)
+      VALUES ('of a process that is gone', $1, 0, 1, 1000, '[]')`;
+    await shop.pool.query(sql, [sale.saleId]);
+    redisOfWorker.disconnect(true);
+    await until(async () => {
+      const outcome = await stock.release(at(sale), 1, [unheld]).catch(() => undefined);
+      expect(outcome).toMatchObject({ type: "REGRESSED" });
+    });
+    redisOfWorker.disconnect();
   });
 
   it("delivers an increase that Redis never saw, once", async () => {

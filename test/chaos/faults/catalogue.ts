@@ -1,14 +1,19 @@
 // Every fault, in the order in which a run goes through them: the one that leaves the system on another server comes last.
+
+import { deadlocks, serializationFailures } from "./conflicts.ts";
+import { crashDraw, crashPoints, crashWalks } from "./crash-points.ts";
 import type { Fault } from "./fault.ts";
 import {
   aofTailCut,
   everysecKilled,
   oldAof,
+  oldAofCold,
   oldAofPersisted,
   rebuiltUnderLoad,
   redisWiped,
   replicaPromoted,
 } from "./loss.ts";
+import { paymentsHang } from "./payments.ts";
 import {
   commitAnswerLost,
   commitCut,
@@ -33,10 +38,13 @@ export const FAULTS: readonly Fault[] = [
   persisterKilledAfterCommit,
   commitAnswerLost,
   commitCut,
+  deadlocks,
+  serializationFailures,
   postgresKilled,
   workerKilled,
   chargeAnswerLost,
   gatewayKilled,
+  paymentsHang,
   scriptsFlushed,
   clocksShifted,
   persisterFrozen,
@@ -46,10 +54,14 @@ export const FAULTS: readonly Fault[] = [
   epochRaised,
   staleRelease,
   poisonEntry,
+  crashDraw,
+  ...crashWalks,
+  ...crashPoints,
   rebuiltUnderLoad,
   redisWiped,
   oldAof,
   oldAofPersisted,
+  oldAofCold,
   everysecKilled,
   aofTailCut,
   replicaPromoted,

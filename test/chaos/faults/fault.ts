@@ -42,6 +42,10 @@ export interface Fault {
   readonly title: string;
   /** Part of the short run. */
   readonly quick?: boolean;
+  /** Part of the short run alone: the whole run has all that it is a part of. */
+  readonly onlyQuick?: boolean;
+  /** Run when it is named: a run over all of them has it as part of another. */
+  readonly onlyByName?: boolean;
   readonly load?: Partial<Load>;
   readonly minimum?: Partial<Minimum>;
   /** Settings that roles run with during it. */

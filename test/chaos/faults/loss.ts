@@ -13,6 +13,9 @@ import { keysOf, recover } from "./recovery.ts";
 const AGE_MS: Record<Pace, number> = { short: 1_500, full: 30_000 };
 const SURVIVING = 10;
 const LOST = 20;
+/** An API process reports what it has acknowledged four times a second. */
+const REPORTED_WITHIN_MS = 1_500;
+const HEAD_START_MS = 3_000;
 const KILLS = 2;
 const REBUILDS = 3;
 /** `everysec` may hold a write back for up to 2 s while a sync is under way. */
@@ -70,6 +73,32 @@ export const oldAofPersisted: Fault = {
     const strike = await recover(stage, sinceMs);
     if (strike.lost === 0) return strike;
     return { ...strike, broken: [...(strike.broken ?? []), unmet("nothing is lost", `${strike.lost} orders were`, 4)] };
+  },
+};
+
+export const oldAofCold: Fault = {
+  name: "old-aof-cold",
+  title: "every process restarted, on an older append-only file: none of them moves stock on it, the worker neither",
+  async strike(stage) {
+    const { system } = stage;
+    const persister = system.process("persister");
+    await persister.stop();
+    await untilMoreAccepted(stage, SURVIVING);
+    const copy = copyAof(system);
+    await untilMoreAccepted(stage, LOST);
+    // What an API process has not reported when it dies, nobody can declare: it gets the time that a report takes.
+    system.path("api>redis").setMode("refuse");
+    await sleep(REPORTED_WITHIN_MS);
+    for (const name of ["api", "worker"] as const) await system.process(name).down("SIGKILL");
+    system.path("api>redis").heal();
+    const sinceMs = await restartFrom(stage, () => swapAof(system, copy));
+    await until(() => system.redis.status === "ready", GOES_ON_WITHIN_MS);
+    const found = await system.redis.hget(keysOf(stage).meta, "seq");
+    await system.process("worker").start();
+    await sleep(HEAD_START_MS); // the worker alone, with everything that is due
+    await Promise.all([system.process("api").start(), persister.start()]);
+    const strike = await recover(stage, sinceMs, Number(found));
+    return { ...strike, fired: strike.lost };
   },
 };
 

@@ -21,12 +21,15 @@ export interface Recovered extends Strike {
   readonly lostOrders: readonly { readonly orderId: string; readonly atMs: number }[];
 }
 
-/** @param sinceMs by the history's clock: whoever asked after it met the Redis of the past, or none */
-export async function recover(stage: Stage, sinceMs: number): Promise<Recovered> {
+/**
+ * @param sinceMs by the history's clock: whoever asked after it met the Redis of the past, or none
+ * @param foundSeq the number that the log ended at then; default: at which it ends now
+ */
+export async function recover(stage: Stage, sinceMs: number, foundSeq?: number): Promise<Recovered> {
   const { system, sale, history } = stage;
   const broken: Violation[] = [];
   await until(() => system.redis.status === "ready", NOTICED_WITHIN_MS);
-  const found = await numberIn(stage);
+  const found = foundSeq ?? (await numberIn(stage));
   if (!(await until(async () => (await stateOf(stage)) === "suspended", NOTICED_WITHIN_MS))) {
     broken.push(unmet("the loss is noticed", `the partition is ${await stateOf(stage)}`, 1));
   }
@@ -115,6 +118,8 @@ function answersSince(history: History, sinceMs: number): { refused: number; wro
       if (event.operation === "place" && event.at > sinceMs) asked.add(attempt);
     } else if (asked.has(attempt)) {
       if (event.type === "fail" && event.code === "STOCK_UNAVAILABLE") refused += 1;
+      else if (event.type === "info" && event.status === undefined)
+        continue; // the API itself was away
       else if (event.type !== "fail" || event.code !== "SOLD_OUT") wrong.push(JSON.stringify(event));
     }
   }

@@ -1,5 +1,6 @@
 // Known ways to ruin Onrush, each as edits of its sources, and the faults under which the suite has to notice.
 // An edit's `find` must stand exactly once in its file: when the code has moved on, the mutant says so instead of passing.
+import type { PromiseNumber } from "../checker/books.ts";
 
 export interface Edit {
   readonly file: string;
@@ -13,6 +14,10 @@ export interface Mutant {
   readonly without: string;
   readonly edits: readonly Edit[];
   readonly faults: readonly string[];
+  /** One of these promises must be seen broken: that a ruined system is slow to come to rest shows nothing. */
+  readonly breaks: readonly PromiseNumber[];
+  /** What the sale gets to come to rest, where that takes longer than usual. */
+  readonly patienceSeconds?: number;
 }
 
 export const MUTANTS: readonly Mutant[] = [
@@ -25,12 +30,14 @@ export const MUTANTS: readonly Mutant[] = [
       { file: "lua/place.lua", find: "    if first then\n", replace: "    if false then\n" },
     ],
     faults: ["answer-lost"],
+    breaks: [6],
   },
   {
     name: "no-idempotency-key",
     without: "place.lua does not look the idempotency key up",
     edits: [{ file: "lua/place.lua", find: "    if first then\n", replace: "    if false then\n" }],
     faults: ["api-killed"],
+    breaks: [6],
   },
   {
     name: "acknowledged-before-commit",
@@ -48,6 +55,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     faults: ["commit-cut"],
+    breaks: [4],
   },
   {
     name: "position-before-commit",
@@ -64,6 +72,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     faults: ["commit-answer-lost"],
+    breaks: [1, 4],
   },
   {
     name: "no-ledger-guard",
@@ -81,6 +90,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     faults: ["redis-oversells"],
+    breaks: [2],
   },
   {
     name: "capped-stream",
@@ -93,6 +103,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     faults: ["persister-frozen"],
+    breaks: [4],
   },
   {
     name: "no-epoch",
@@ -105,11 +116,99 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     faults: ["epoch-raised"],
+    breaks: [2],
   },
   {
     name: "no-reservation-number",
     without: "release.lua and settle.lua move a hold under whatever reservation number",
     edits: [{ file: "lua/include/holds.lua", find: "if reservation ~= number then", replace: "if false then" }],
     faults: ["stale-release"],
+    breaks: [1, 3],
+  },
+  {
+    name: "no-regression-check",
+    without: "a Redis from the past is not noticed, neither by place.lua nor after a reconnect",
+    edits: [
+      {
+        file: "lua/place.lua",
+        find: "if seq < min_seq then return {'REGRESSED', meta[1], meta[2]} end\n",
+        replace: "",
+      },
+      {
+        file: "engine/durability/regression.ts",
+        find: "if (!found || comparePositions(found, known) < 0) lost.push",
+        replace: "if (!found || comparePositions(found, { ...known, seq: 0 }) < 0) lost.push",
+      },
+    ],
+    faults: ["old-aof"],
+    breaks: [1, 2, 4],
+  },
+  {
+    name: "worker-knows-its-own-alone",
+    without: "a worker that begins moves stock without asking how far the logs had come",
+    edits: [
+      {
+        file: "persister/jobs/worker.ts",
+        find: "new PartitionStock(redis, positions, new ReachedPositions(redis, pool, positions).learned)",
+        replace: "new PartitionStock(redis, positions, void ReachedPositions)",
+      },
+    ],
+    faults: ["old-aof-cold"],
+    breaks: [4],
+  },
+  {
+    name: "no-fence",
+    without: "a rebuild does not keep the scripts from the partition that it rebuilds",
+    edits: [
+      {
+        file: "persister/recovery/rebuild.ts",
+        find: "  await fence(deps, at);\n",
+        replace: "  if (!at) await fence(deps, at);\n",
+      },
+    ],
+    faults: ["rebuilt-under-load"],
+    breaks: [1, 4],
+  },
+  {
+    name: "no-holdback",
+    without: "a rebuild holds nothing back for the orders that are lost",
+    edits: [
+      {
+        file: "persister/recovery/rebuild.ts",
+        find: "for (const [productId, quantity] of loss.heldBack) {",
+        replace: "for (const [productId, quantity] of [...loss.heldBack].slice(0, 0)) {",
+      },
+    ],
+    faults: ["old-aof"],
+    breaks: [4],
+  },
+  {
+    name: "losses-undeclared",
+    without: "a rebuild declares nothing lost",
+    edits: [
+      {
+        file: "persister/recovery/rebuild.ts",
+        find: "if (loss.lost) await declareLost",
+        replace: "if (!at) await declareLost",
+      },
+    ],
+    faults: ["old-aof"],
+    breaks: [4],
+  },
+  {
+    name: "charged-anew",
+    without: "a payment that is taken over is charged under another key, without asking after the first",
+    edits: [
+      { file: "persister/jobs/payment/attempt.ts", find: "  if (calls > 1) {\n", replace: "  if (calls > 99) {\n" },
+      {
+        file: "persister/jobs/payment/attempt.ts",
+        find: "    gateway.charge({ key, amount, currency, token }, signal),\n",
+        replace:
+          '    gateway.charge({ key: calls > 1 ? key + ":" + String(calls) : key, amount, currency, token }, signal),\n',
+      },
+    ],
+    faults: ["crash:worker:charge:after"],
+    breaks: [5],
+    patienceSeconds: 45,
   },
 ];

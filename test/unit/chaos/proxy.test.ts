@@ -44,6 +44,45 @@ describe("a fault proxy", () => {
     expect(await bystander.ask("COMMIT")).toBe("re: COMMIT");
   });
 
+  it("tells of an answer the moment it is seen, before anybody can have heard it", async () => {
+    const client = await dial();
+    let heard = false;
+    const seen = new Promise<boolean>((resolve) =>
+      proxy.loseAnswersTo({ request: "EVALSHA", times: 1, onAnswer: () => resolve(heard) }),
+    );
+    const answer = client.ask("EVALSHA").then((text) => {
+      heard = true;
+      return text;
+    });
+    expect(await seen).toBe(false);
+    expect(received).toEqual(["EVALSHA"]);
+    expect(await answer).toBe("closed");
+  });
+
+  it("knows a request by what went before it on its connection", async () => {
+    const [client, bystander] = [await dial(), await dial()];
+    proxy.cutBefore({ request: "COMMIT", following: "UPDATE", times: 1 });
+    expect(await client.ask("SELECT")).toBe("re: SELECT");
+    expect(await client.ask("COMMIT")).toBe("re: COMMIT");
+    expect(await client.ask("UPDATE")).toBe("re: UPDATE");
+    expect(await bystander.ask("COMMIT")).toBe("re: COMMIT");
+    expect(await client.ask("COMMIT")).toBe("closed");
+    expect(proxy.counts.cut).toBe(1);
+  });
+
+  it("leads to another server when told to, and cuts what is open", async () => {
+    const other = net.createServer((socket) => void socket.on("error", () => undefined).end("other"));
+    other.listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const client = await dial();
+    expect(await client.ask("hello")).toBe("re: hello");
+    proxy.redirect((other.address() as net.AddressInfo).port);
+    expect(await client.closed).toBe("closed");
+    const next = await dial();
+    expect(await next.until("other")).toBe("other");
+    other.close();
+  });
+
   it("cuts before a request arrives, after those that it lets pass", async () => {
     const client = await dial();
     proxy.cutBefore({ request: "COMMIT", after: 1, times: 1 });
