@@ -97,7 +97,8 @@ export class Books {
   /** Whether an order whose deadline was not after `deadline` is still on its way to its end. */
   async isOverdue({ saleId }: Sale, deadline: Date): Promise<boolean> {
     const rows = await this.query(
-      `SELECT FROM orders WHERE sale_id = $1 AND status IN ('RESERVED', 'CANCELLING') AND reserved_until <= $2 LIMIT 1`,
+      `SELECT FROM orders WHERE sale_id = $1 AND status = 'CANCELLING' AND reserved_until <= $2
+       UNION ALL SELECT FROM orders WHERE sale_id = $1 AND status = 'RESERVED' AND reserved_until <= $2 LIMIT 1`,
       [saleId, deadline],
     );
     return rows.length > 0;

@@ -27,9 +27,13 @@ export function describeMachine(postgres?: string): Machine {
   };
 }
 
-/** Processor time of a process so far; null where there is no /proc. */
-export function cpuSecondsOf(pid: number): number | null {
+/** Processor time of a process so far, and of its living children when asked for; null where there is no /proc. */
+export function cpuSecondsOf(pid: number, withChildren = false): number | null {
   try {
+    if (withChildren) {
+      const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
+      return [pid, ...children.map(Number)].reduce((sum, one) => sum + (cpuSecondsOf(one) ?? 0), 0);
+    }
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;

@@ -9,6 +9,7 @@ import { type Child, startChild } from "../children.ts";
 import type { Context } from "../context.ts";
 import { untilApplied, untilFinished } from "../draining.ts";
 import type { Instance } from "../instance.ts";
+import { cpuSecondsOf } from "../machine.ts";
 import type { PlacedReport, ProgramOrder, StreamReport } from "../peers/program.ts";
 import type { Sale, Shop } from "../shop.ts";
 
@@ -78,6 +79,7 @@ async function measureRound(
 
     await startStream(program, [sale, beside]);
     await delay(2_000);
+    const spent = cpuMeter(instance);
     const begunAt = await databaseTime(books);
     await sweep.letGo();
     const startedAt = performance.now();
@@ -85,6 +87,7 @@ async function measureRound(
       if (performance.now() - startedAt > EXPIRY_TIMEOUT_MS) throw new Error("the reservations do not end");
       await delay(POLL_MS);
     }
+    context.say(`    processor seconds: ${JSON.stringify(spent())}`);
     const during = await endStream(program);
     const { orders, lastAt } = await books.expired(sale, deadline);
     recordLatencies(context, round, "expiry", during);
@@ -144,6 +147,15 @@ async function holdExpirySweep({ databaseUrl }: Instance): Promise<{ letGo(): Pr
       held = false;
     },
   };
+}
+
+/** Counts from now on; tells the seconds of each of the instance's processes, Postgres' connections among them. */
+function cpuMeter({ pids }: Instance): () => Record<string, number> {
+  const named = Object.entries(pids).filter(([name]) => name !== "supervisor"); // it is the parent of the others
+  const read = () => named.map(([name, pid]) => [name, cpuSecondsOf(pid, true) ?? Number.NaN] as const);
+  const before = new Map(read());
+  return () =>
+    Object.fromEntries(read().map(([name, seconds]) => [name, Number((seconds - (before.get(name) ?? 0)).toFixed(2))]));
 }
 
 async function lastDeadline(books: Books, { saleId }: Sale): Promise<Date> {

@@ -1,31 +1,37 @@
 // What the sweeps look for: orders whose deadline has passed, and orders that should have moved on and have not.
 import { TRANSITIONS } from "../order-state.ts";
 import type { Queryable } from "./database.ts";
-import { MOVED_ORDER_COLUMNS, type MovedOrder } from "./fates.ts";
-import { PAYMENT_DUE } from "./payments.ts";
+import { MOVED_ORDER_COLUMNS, type MovedOrder, STATUS_OF_NAMED } from "./fates.ts";
+import { PAYMENT_WAITS } from "./payments.ts";
+
+export type ExpiredOrder = MovedOrder & { readonly reservedUntil: Date };
 
 /**
  * Cancels reservations whose deadline has passed, earliest first. One that carries a payment nobody has attempted yet is
  * not among them, however late it is: the buyer has done their part.
  *
  * @param nowMs Redis `TIME`
+ * @param from the latest deadline of the statement before in this pass: what ended there has left the index' entries
+ *   behind, and every statement would walk over all of them again
  */
-export async function expireOrders(db: Queryable, nowMs: number, limit: number): Promise<MovedOrder[]> {
-  const { from, to } = TRANSITIONS.cancel;
-  const result = await db.query<MovedOrder>(
+export async function expireOrders(db: Queryable, nowMs: number, limit: number, from?: Date): Promise<ExpiredOrder[]> {
+  // One status, by equality: of several the index would give no order, and all that is overdue be sorted for each statement.
+  const [reserved] = TRANSITIONS.cancel.from;
+  const result = await db.query<ExpiredOrder>(
     `WITH chosen AS (
        SELECT o.id FROM orders o
-       WHERE o.status = ANY($1::text[]) AND o.reserved_until <= to_timestamp($2::float8 / 1000) AND NOT ${PAYMENT_DUE}
+       WHERE o.status = $5 AND ${PAYMENT_WAITS} = 0
+         AND o.reserved_until BETWEEN COALESCE($2, '-infinity'::timestamptz) AND to_timestamp($1::float8 / 1000)
        ORDER BY o.reserved_until LIMIT $3 FOR UPDATE SKIP LOCKED
      ), moved AS (
        UPDATE orders o SET status = $4, reason = 'EXPIRED', version = o.version + 1, updated_at = now()
        FROM chosen WHERE o.id = chosen.id
-       RETURNING ${MOVED_ORDER_COLUMNS}
+       RETURNING ${MOVED_ORDER_COLUMNS}, o.reserved_until AS "reservedUntil"
      ), logged AS (
        INSERT INTO order_timeline (order_id, version, status, reason) SELECT id, version, status, reason FROM moved
      )
      SELECT * FROM moved ORDER BY id`,
-    [from, nowMs, limit, to],
+    [nowMs, from ?? null, limit, TRANSITIONS.cancel.to, reserved],
   );
   return result.rows;
 }
@@ -36,6 +42,9 @@ export interface UnsettledCursor {
   readonly id: string;
 }
 
+/** An order whose stock has not moved; its fate was decided at `decidedAt`, by Postgres' clock. */
+export type UnsettledOrder = MovedOrder & UnsettledCursor & { readonly decidedAt: Date };
+
 /** Orders that have waited at least `olderThanMs` for their stock to move, by deadline; pages by the last row's cursor. */
 export async function listUnsettled(
   db: Queryable,
@@ -43,10 +52,10 @@ export async function listUnsettled(
   olderThanMs: number,
   after: UnsettledCursor | undefined,
   limit: number,
-): Promise<(MovedOrder & UnsettledCursor)[]> {
-  const result = await db.query<MovedOrder & UnsettledCursor>(
-    `SELECT ${MOVED_ORDER_COLUMNS}, o.reserved_until AS "reservedUntil" FROM orders o
-     WHERE o.status = $1 AND o.updated_at < now() - $2 * interval '1 millisecond'
+): Promise<UnsettledOrder[]> {
+  const result = await db.query<UnsettledOrder>(
+    `SELECT ${MOVED_ORDER_COLUMNS}, o.reserved_until AS "reservedUntil", o.updated_at AS "decidedAt" FROM orders o
+     WHERE o.status = $1 AND ${PAYMENT_WAITS} = 0 AND o.updated_at < now() - $2 * interval '1 millisecond'
        AND ($3::timestamptz IS NULL OR (o.reserved_until, o.id) > ($3, $4::uuid))
      ORDER BY o.reserved_until, o.id LIMIT $5`,
     [status, olderThanMs, after?.reservedUntil ?? null, after?.id ?? null, limit],
@@ -58,7 +67,7 @@ export async function listUnsettled(
 export async function findUnsettled(db: Queryable, orderIds: readonly string[]): Promise<MovedOrder[]> {
   const result = await db.query<MovedOrder>(
     `SELECT ${MOVED_ORDER_COLUMNS} FROM orders o
-     WHERE o.id = ANY($1::uuid[]) AND o.status IN ('PAID', 'CANCELLING') ORDER BY o.id`,
+     WHERE o.id = ANY($1::uuid[]) AND ${STATUS_OF_NAMED} IN ('PAID', 'CANCELLING') ORDER BY o.id`,
     [orderIds],
   );
   return result.rows;

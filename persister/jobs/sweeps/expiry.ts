@@ -2,10 +2,11 @@
 import type pg from "pg";
 import { transaction } from "../../../engine/ledger/database.ts";
 import type { MovedOrder } from "../../../engine/ledger/fates.ts";
-import { expireOrders } from "../../../engine/ledger/sweeps.ts";
+import { type ExpiredOrder, expireOrders } from "../../../engine/ledger/sweeps.ts";
 import type { Logger } from "../../../engine/log.ts";
 import type { Sweep } from "./schedule.ts";
 
+/** One statement locks this many orders until its commit, a few dozen ms later. */
 const ORDERS_PER_STATEMENT = 1_000;
 
 export function expirySweep(
@@ -16,12 +17,27 @@ export function expirySweep(
   return {
     name: "expiry",
     async run(nowMs, signal) {
+      let count = 0;
+      let from: Date | undefined;
+      // Postgres decides the next orders while Redis gives the units of the last ones back.
+      let moving: Promise<unknown> = Promise.resolve();
       while (!signal.aborted) {
-        const expired = await transaction(pool, (client) => expireOrders(client, nowMs, ORDERS_PER_STATEMENT));
-        if (expired.length > 0) log.info({ count: expired.length }, "reservations expired");
-        await onMoved(expired);
-        if (expired.length < ORDERS_PER_STATEMENT) return;
+        const expired = await transaction(pool, (client) => expireOrders(client, nowMs, ORDERS_PER_STATEMENT, from));
+        await moving;
+        moving = onMoved(expired);
+        count += expired.length;
+        from = latestDeadline(expired);
+        if (expired.length < ORDERS_PER_STATEMENT) break;
       }
+      await moving;
+      if (count > 0) log.info({ count }, "reservations expired");
     },
   };
+}
+
+function latestDeadline(orders: readonly ExpiredOrder[]): Date | undefined {
+  return orders.reduce<Date | undefined>(
+    (latest, { reservedUntil }) => (latest && latest > reservedUntil ? latest : reservedUntil),
+    undefined,
+  );
 }
