@@ -68,8 +68,8 @@ export async function openLane(databaseUrl: string, redisUrl: string, name: stri
 }
 
 async function makeSales(pool: pg.Pool, name: string, from: number, to: number): Promise<void> {
-  await pool.query("TRUNCATE sales, orders, order_lines, order_timeline, order_intents, payment_attempts CASCADE");
-  await pool.query("TRUNCATE stock_movements, dead_letters, lost_ranges");
+  await pool.query(`TRUNCATE sales, orders, order_lines, order_timeline, order_intents, payment_attempts, stock_movements,
+    dead_letters, lost_ranges CASCADE`);
   await pool.query(
     `INSERT INTO sales (id, name, currency, opens_at, reservation_ttl_ms)
      SELECT $1 || '-' || n, 'model', 'KRW', to_timestamp(0), $4 FROM generate_series($2::int, $3::int) n`,

@@ -105,15 +105,12 @@ function remember(
   outcomes: readonly PlaceOutcome[],
   isFirst: boolean,
 ): void {
-  const noted = new Set<string>();
   for (const [i, outcome] of outcomes.entries()) {
     const order = orders[i] as SystemOrder;
     if (outcome.type === "ACCEPTED") {
       world.promised.set(order.id, outcome);
-      world.refused.delete(order.id);
-      noted.add(order.id);
       world.acknowledgedModel.note(outcome, unitsBySku(order.lines));
-    } else if (outcome.type !== "OUTCOME_UNKNOWN" && isFirst && !noted.has(order.id) && !world.promised.has(order.id)) {
+    } else if (outcome.type !== "OUTCOME_UNKNOWN" && isFirst && !world.accepted.includes(order.id)) {
       world.refused.add(order.id);
     }
   }
@@ -168,7 +165,10 @@ function told(verdict: ModelVerdict, { id }: SystemOrder, position: { epoch: num
 /** Without what depends on the clock. */
 function comparable(outcome: PlaceOutcome): object {
   if (outcome.type === "SALE_NOT_OPEN") return { type: outcome.type };
-  if (outcome.type !== "ACCEPTED") return outcome;
+  if (outcome.type !== "ACCEPTED") {
+    const { on: _, ...rest } = { on: undefined, ...outcome };
+    return rest;
+  }
   const { reservedUntilMs, ...rest } = outcome;
   assert.ok(Number.isSafeInteger(reservedUntilMs));
   return rest;

@@ -34,13 +34,26 @@ import { World } from "./world.ts";
 
 const ENTRIES_PER_PASS = 64;
 const PASSES_MAX = 10;
+/** Steps after which Redis need not be compared: the next comparison sees it if they touched it all the same. */
+const LEAVES_REDIS: ReadonlySet<Step["do"]> = new Set([
+  "pay",
+  "start payment",
+  "end payment",
+  "cancel",
+  "request payment",
+  "expire",
+  "report acknowledged",
+  "zombie reads",
+  "two persisters",
+  "copy redis",
+]);
 
 /** @returns how often each thing happened; @throws when the system and the model disagree, or a promise is broken */
 export async function runSequence(lane: Lane, steps: readonly Step[]): Promise<ReadonlyMap<string, number>> {
   const world = await World.open(lane);
   for (const step of steps) {
     await take(world, step);
-    await compareRedis(world);
+    if (!LEAVES_REDIS.has(step.do)) await compareRedis(world);
   }
   await bringToEnd(world);
   await compareRedis(world);
