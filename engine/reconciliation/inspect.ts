@@ -24,9 +24,16 @@ import { type Patience, Uncertain, untilApplied } from "./waiting.ts";
 export interface Look {
   readonly position: Position;
   readonly drifts: readonly Drift[];
+  readonly counted: Counted | undefined;
+}
+
+/** What only counting shows. */
+export interface Counted {
+  readonly drifts: readonly Drift[];
+  /** Products that have a limit per buyer. */
   readonly limited: LimitedProducts;
-  /** Held records in Redis beyond what the ledger counts; `undefined` when nothing was counted. */
-  readonly holdsOff: number | undefined;
+  /** Held records in Redis beyond what the ledger counts. */
+  readonly holdsOff: number;
 }
 
 const SECOND_LOOK_AFTER_MS = 200;
@@ -35,18 +42,19 @@ const SECOND_LOOK_AFTER_MS = 200;
 export async function inspectPartition(servers: Servers, at: Partition, patience: Patience): Promise<Verdict> {
   try {
     const first = await lookAtFigures(servers, at, patience, true);
-    if (first.drifts.some(isLostFromLog)) return { type: "DRIFT", position: first.position, drifts: first.drifts };
+    if (!first.counted) return { type: "DRIFT", position: first.position, drifts: first.drifts };
     const holds = await compareHolds(servers, at, patience);
-    const limits = await compareLimitUse(servers, at, first.limited, patience);
-    const suspects = [...first.drifts, ...holds, ...limits];
+    const limits = await compareLimitUse(servers, at, first.counted.limited, patience);
+    const suspects = [...first.drifts, ...first.counted.drifts, ...holds, ...limits];
     if (suspects.length === 0) return { type: "CLEAN", position: first.position };
 
     await sleep(SECOND_LOOK_AFTER_MS);
     const second = await lookAtFigures(servers, at, patience, true);
     const again = [
       ...second.drifts,
+      ...(second.counted?.drifts ?? []),
       ...(await judgeHolds(servers, at, ordersOf(holds), patience)),
-      ...(await judgeLimitUse(servers, at, limitFieldsOf(limits), second.limited, patience)),
+      ...(await judgeLimitUse(servers, at, limitFieldsOf(limits), first.counted.limited, patience)),
     ];
     const drifts = withoutConsequences(seenTwice(suspects, again));
     const { position } = second;
@@ -86,7 +94,7 @@ export async function lookAtFigures(
   } catch (error) {
     const lost = error instanceof Uncertain ? await findHoleInLog(servers, at, picture) : undefined;
     if (!lost) throw error;
-    return { position, drifts: [lost], limited: new Map(), holdsOff: undefined };
+    return { position, drifts: [lost], counted: undefined };
   }
   return await onSnapshot(pool, async (db) => {
     const head = await readHead(db, at);
@@ -110,10 +118,12 @@ export async function lookAtFigures(
         ...figures.filter(({ sku }) => !blamed.has(sku)),
         ...compareLimits(ledger.sale.limits, picture.products),
         ...compareSettings(ledger.sale.settings, picture.meta),
-        ...(census?.drifts ?? []),
       ],
-      limited: counting ? await limitedProducts(db, at, ledger.sale.limits) : new Map(),
-      holdsOff: census && holdsOff(picture, ledger, census),
+      counted: census && {
+        drifts: census.drifts,
+        limited: await limitedProducts(db, at, ledger.sale.limits),
+        holdsOff: holdsOff(picture, ledger, census),
+      },
     };
   });
 }
@@ -155,11 +165,6 @@ export function limitFieldsOf(drifts: readonly Drift[]): string[] {
   return drifts.flatMap((drift) =>
     drift.kind === "LIMIT_OFF" && drift.buyer !== null ? [`${drift.buyer}|${drift.sku}`] : [],
   );
-}
-
-/** A loss in the log itself: the ledger cannot go on, so that nothing else can be compared. */
-export function isLostFromLog(drift: Drift): boolean {
-  return drift.kind === "MOVEMENT_LOST" && !drift.applied;
 }
 
 async function limitedProducts(

@@ -126,7 +126,10 @@ async function honouredAfter(db: Queryable, at: Partition, epoch: number, seq: n
   return result.rows;
 }
 
-/** What Redis has moved or holds in this epoch that is outside the ledger: what the guard refused, and dead letters. */
+/**
+ * What Redis has moved or holds in this epoch that is outside the ledger: what the guard refused, and dead letters. Those
+ * that were discarded count on, as the release of their holds is told as one of units that the ledger never took.
+ */
 async function readOutside(db: Queryable, at: Partition, epoch: number, seq: number) {
   const refused = new Map<string, Moved>();
   const rows = await db.query<{ sku: string } & Moved>({
@@ -141,8 +144,9 @@ async function readOutside(db: Queryable, at: Partition, epoch: number, seq: num
 
   const letters = await db.query<{ payload: string }>({
     name: "reconcile_buried",
-    text: `SELECT payload FROM dead_letters WHERE sale_id = $1 AND partition = $2 AND epoch = $3 AND seq <= $4
-      AND kind = 'place' AND state <> 'replayed'`,
+    text: `SELECT payload FROM dead_letters l WHERE sale_id = $1 AND partition = $2 AND epoch = $3 AND seq <= $4
+      AND kind = 'place'
+      AND (state = 'open' OR EXISTS (SELECT FROM discarded_orders d WHERE d.letter_id = l.id))`,
     values: [at.saleId, at.partition, epoch, seq],
   });
   const buried = new Map<string, number>();

@@ -23,6 +23,7 @@ import type { PaymentGateway } from "./gateway/gateway.ts";
 import { sendMail } from "./mail/mailer.ts";
 import type { MailTransport } from "./mail/transport.ts";
 import { Payments, type PaymentTiming } from "./payment/payments.ts";
+import { startReconciler } from "./reconciliation/reconciler.ts";
 import { Settlement } from "./settlement/settlement.ts";
 import { allocationSweep } from "./sweeps/allocations.ts";
 import { expirySweep } from "./sweeps/expiry.ts";
@@ -36,6 +37,8 @@ import { unsettledSweep } from "./sweeps/unsettled.ts";
 
 export interface WorkerTiming {
   readonly sweepIntervalMs: number;
+  /** From one comparison of Redis with the ledger to the next. */
+  readonly reconcileIntervalMs: number;
   /** PAID or CANCELLING for longer than this: the stock is moved again. */
   readonly unsettledAfterMs: number;
   /** A payment without an attempt for longer than this: its job is taken for lost. */
@@ -45,6 +48,7 @@ export interface WorkerTiming {
 
 export const WORKER_TIMING: WorkerTiming = {
   sweepIntervalMs: 1_000,
+  reconcileIntervalMs: 1_000,
   unsettledAfterMs: 3_000,
   jobLostAfterMs: 10_000,
   payment: {},
@@ -133,11 +137,17 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
     ],
     { pool, redis, log, intervalMs: timing.sweepIntervalMs },
   );
+  const { redisUrl } = deps;
+  const reconciler = await startReconciler({ databaseUrl, redisUrl, log, intervalMs: timing.reconcileIntervalMs });
 
   return {
     async stop() {
       // First what would start new work, then what is under way, then what it stands on.
-      await Promise.all([sweeps.stop(), boss.stop({ graceful: true, timeout: JOBS_STOP_TIMEOUT_MS })]);
+      await Promise.all([
+        sweeps.stop(),
+        reconciler.stop(),
+        boss.stop({ graceful: true, timeout: JOBS_STOP_TIMEOUT_MS }),
+      ]);
       await payments.drain(PAYMENTS_STOP_TIMEOUT_MS);
       mail?.transport.close();
       await close(outbox, gateway, pool, redis);
