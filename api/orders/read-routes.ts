@@ -24,7 +24,7 @@ const ordersQuery = page.extend({
   from: instant.optional(),
   to: instant.optional(),
 });
-const position = z.string().refine((id) => parseOrderId(id) !== undefined);
+const position = z.tuple([z.int().min(0).max(8.64e15), z.string().refine((id) => parseOrderId(id) !== undefined)]);
 
 export function orderReadRoutes(edge: Edge, deps: ApiDependencies): void {
   endpoint(
@@ -57,7 +57,8 @@ export function orderReadRoutes(edge: Edge, deps: ApiDependencies): void {
       answers: { 200: { description: "A page", schema: orderPage } },
     },
     async ({ caller, query: { limit, cursor, status: statuses, saleId, from, to } }) => {
-      const before = cursor === undefined ? undefined : decodeCursor(cursor, position);
+      const at = cursor === undefined ? undefined : decodeCursor(cursor, position);
+      const before = at && { placedAt: new Date(at[0]), id: at[1] };
       const orders = await listOrdersOf(deps.pool, caller.customerId, {
         limit: limit + 1,
         before,
@@ -69,7 +70,7 @@ export function orderReadRoutes(edge: Edge, deps: ApiDependencies): void {
       const last = orders.length > limit ? orders[limit - 1] : undefined;
       return jsonAnswer({
         items: orders.slice(0, limit).map(representOrder),
-        ...(last && { nextCursor: encodeCursor(last.id) }),
+        ...(last && { nextCursor: encodeCursor([last.placedAt.getTime(), last.id]) }),
       });
     },
   );

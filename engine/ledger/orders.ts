@@ -91,26 +91,30 @@ export interface OrderFilter {
   readonly to?: Date | undefined;
 }
 
-/** A customer's orders, newest first. `before`: the id after which the page starts. */
+/** A customer's orders, newest first. `before`: the order after which the page starts. */
 export async function listOrdersOf(
   db: Queryable,
   customerId: string,
-  page: OrderFilter & { readonly limit: number; readonly before?: string | undefined },
+  page: OrderFilter & {
+    readonly limit: number;
+    readonly before?: { readonly placedAt: Date; readonly id: string } | undefined;
+  },
 ): Promise<OrderWithLines[]> {
   const result = await db.query<OrderJsonRow>(
     `SELECT ${COLUMNS}, ${LINES} AS lines, ${TIMELINE} AS timeline FROM orders o
-     WHERE o.customer_id = $1 AND ($2::uuid IS NULL OR o.id < $2) AND ($4::text[] IS NULL OR o.status = ANY ($4))
+     WHERE o.customer_id = $1 AND ($2::timestamptz IS NULL OR (o.placed_at, o.id) < ($2, $8::uuid)) AND ($4::text[] IS NULL OR o.status = ANY ($4))
        AND ($5::text IS NULL OR o.sale_id = $5) AND ($6::timestamptz IS NULL OR o.placed_at >= $6)
        AND ($7::timestamptz IS NULL OR o.placed_at < $7)
-     ORDER BY o.id DESC LIMIT $3`,
+     ORDER BY o.placed_at DESC, o.id DESC LIMIT $3`,
     [
       customerId,
-      page.before ?? null,
+      page.before?.placedAt ?? null,
       page.limit,
       page.statuses ?? null,
       page.saleId ?? null,
       page.from ?? null,
       page.to ?? null,
+      page.before?.id ?? null,
     ],
   );
   return result.rows.map(withDates);
