@@ -4,12 +4,15 @@ import { group } from "./command.ts";
 import { auditCommands } from "./commands/audit.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { deadCommands } from "./commands/dead.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { exportCommand } from "./commands/export.ts";
 import { jobCommands } from "./commands/jobs.ts";
 import { orderCommands } from "./commands/orders.ts";
 import { proveCommands } from "./commands/prove.ts";
 import { rebuildCommand } from "./commands/rebuild.ts";
+import { reconcileCommand } from "./commands/reconcile.ts";
 import { saleCommands } from "./commands/sale.ts";
+import { importCommand } from "./commands/sale-import.ts";
 import { saleWriteCommands } from "./commands/sale-write.ts";
 import { statusCommand } from "./commands/status.ts";
 import { stockCommands } from "./commands/stock.ts";
@@ -34,16 +37,19 @@ export function createProgram(): Command {
   const sale = group("sale", "sales: what is sold, when, and how");
   saleCommands(sale);
   saleWriteCommands(sale);
+  importCommand(sale);
 
   const stock = group("stock", "what there is to sell, and what to do when Redis lost it");
   stockCommands(stock);
   stockChangeCommands(stock);
   rebuildCommand(stock);
+  reconcileCommand(stock);
   proveCommands(stock);
 
   const orders = group("orders", "orders of buyers");
   orderCommands(orders);
   exportCommand(orders);
+  explainCommand(orders);
 
   const dead = group("dead", "what could not be applied to the ledger");
   deadCommands(dead);

@@ -7,11 +7,9 @@ import { addCommand, type OptionSpec, oneOf, wholeNumber, wrongValue } from "../
 import { UsageError } from "../failure.ts";
 import { putInForce } from "../force.ts";
 import { firstIssue } from "../issues.ts";
+import { reservationTtlMs } from "../reservation.ts";
 import { withServers } from "../servers.ts";
 import { knownSale, showChanged } from "./sale.ts";
-
-/** What a sale holds units for when nothing says otherwise; the API takes RESERVATION_TTL_SECONDS likewise. */
-const RESERVATION_TTL_SECONDS_DEFAULT = 300;
 
 interface SettingOptions {
   readonly name?: string;
@@ -75,8 +73,7 @@ function createCommand(parent: Command): void {
       return withServers(async (servers) => {
         await confirm(`Create the sale ${input.name} with ${input.items.length} item(s)?`);
         const now = new Date(await redisNowMs(servers.redis));
-        const ttl = Number(process.env["RESERVATION_TTL_SECONDS"] || RESERVATION_TTL_SECONDS_DEFAULT);
-        const defaults = { now, reservationTtlMs: ttl * 1_000 };
+        const defaults = { now, reservationTtlMs: reservationTtlMs() };
         const id = await createSaleBy(servers.pool, input, defaults, { actor: servers.actor });
         await putInForce(servers, id, terminal);
         await showChanged(servers, id, answer, terminal);

@@ -6,7 +6,7 @@ import { findOrder } from "../../engine/ledger/orders.ts";
 import { startPersister, startTestWorker } from "../support/assembly.ts";
 import { openCliShop } from "./cli-shop.ts";
 
-vi.setConfig({ testTimeout: 180_000 });
+vi.setConfig({ testTimeout: 300_000 });
 const WAIT = { timeout: 30_000, interval: 50 };
 const shop = await openCliShop();
 const { onrush, json, failure, pool, redis } = shop;

@@ -12,7 +12,7 @@ import { startPersister } from "../support/assembly.ts";
 import { scratchFolder } from "../support/scratch.ts";
 import { openCliShop } from "./cli-shop.ts";
 
-vi.setConfig({ testTimeout: 180_000 });
+vi.setConfig({ testTimeout: 300_000 });
 const shop = await openCliShop();
 const { onrush, json, failure, pool } = shop;
 let persister: Awaited<ReturnType<typeof startPersister>> | undefined;

@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from "vitest";
 import { createProduct } from "../../engine/catalogue/products.ts";
 import { openCliShop } from "./cli-shop.ts";
 
-vi.setConfig({ testTimeout: 180_000 });
+vi.setConfig({ testTimeout: 300_000 });
 const shop = await openCliShop();
 const { onrush, json, failure, pool } = shop;
 
