@@ -6,7 +6,7 @@ import { getRequestListener } from "@hono/node-server";
 import { OnrushError } from "../engine/errors.ts";
 import { BODY_BYTES_MAX } from "./http/body.ts";
 import type { ApiEnv } from "./http/env.ts";
-import { nextRequestId, problemDocument, problemHeaders, problemResponse } from "./http/problem.ts";
+import { problemDocument, problemHeaders, problemResponse, requestIdOf } from "./http/problem.ts";
 import type { Lane } from "./orders/order-lane.ts";
 
 export interface ApiServer {
@@ -99,7 +99,7 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   }
   const [status, reason] = clientErrorStatus(error.code);
   const refusal = new OnrushError("VALIDATION", `${reason}.`);
-  const body = JSON.stringify({ ...problemDocument(refusal, nextRequestId()), status, title: reason });
+  const body = JSON.stringify({ ...problemDocument(refusal, requestIdOf(refusal)), status, title: reason });
   const headers = {
     ...problemHeaders(refusal),
     "content-length": String(Buffer.byteLength(body)),

@@ -25,7 +25,9 @@ import { makeOrderId } from "./order-id.ts";
 import type { OrderStatus } from "./order-state.ts";
 import { signReceipt } from "./receipt.ts";
 import { AcknowledgedLog } from "./recovery/acknowledged.ts";
-import { loadScripts } from "./redis/scripts.ts";
+import { loadScripts, scriptOf } from "./redis/scripts.ts";
+import { RefusalRing } from "./refusals/ring.ts";
+import { nextRequestId } from "./request-id.ts";
 import { KnownPositions } from "./stock/known-positions.ts";
 import { PartitionStock } from "./stock/partition-stock.ts";
 
@@ -94,6 +96,11 @@ export const POSTGRES_WAIT_MS = 5_000;
 const ORDERS_ROUTE = "POST /orders";
 const SIMULATED_DEFAULT_TOKEN = "tok_ok";
 
+type Refused =
+  | Exclude<PlaceOutcome, Accepted | { type: "REPLAYED" }>
+  | { readonly type: "STOCK_UNAVAILABLE"; readonly cause: "new" | "suspended" };
+const PLACE_VERSION = scriptOf("place").version;
+
 export class Engine {
   readonly catalogue: CatalogueView;
   readonly positions = new KnownPositions();
@@ -104,6 +111,7 @@ export class Engine {
   readonly commits: CommitWaiter;
   /** Told by whoever hears `CHANNELS.stock` that a partition's stock came back. */
   readonly soldOut = new SoldOutMemory();
+  readonly refusals: RefusalRing;
   readonly #acknowledged: AcknowledgedLog;
   readonly #options: EngineOptions;
   readonly #now: () => number;
@@ -117,6 +125,7 @@ export class Engine {
     this.#postgresWaitMs = ackMode === "postgres" ? (options.postgresWaitMs ?? POSTGRES_WAIT_MS) : 0;
     this.catalogue = new CatalogueView(pool, onError);
     this.commits = new CommitWaiter(pool, onError);
+    this.refusals = new RefusalRing(pool, { onError });
     this.stock = new PartitionStock(redis, this.positions);
     this.durability = new Durability({
       redis,
@@ -147,13 +156,16 @@ export class Engine {
     await Promise.all([loadScripts(this.#options.redis), this.catalogue.start()]);
     await this.durability.server.start();
     this.#acknowledged.start();
+    this.refusals.start();
   }
 
-  stop(): void {
+  /** Resolves when what was noted is in Postgres, or a moment later without it. */
+  async stop(): Promise<void> {
     this.catalogue.stop();
     this.#acknowledged.stop();
     this.durability.server.stop();
     this.commits.stop();
+    await this.refusals.stop();
   }
 
   /**
@@ -170,13 +182,12 @@ export class Engine {
     const at = { saleId: sale.id, partition };
     const state = sale.partitionEpochs[partition];
     if (state?.state !== "live") {
-      throw new OnrushError("STOCK_UNAVAILABLE", "The stock of this sale cannot be reached at the moment.", {
-        cause: state?.state ?? "new",
-      });
+      const cause = state?.state ?? "new";
+      throw this.#refuse({ type: "STOCK_UNAVAILABLE", cause }, sale, at, request.customerId, "process");
     }
     if (request.idempotencyKey === undefined) {
       const short = this.soldOut.refuses(at, payload.lines);
-      if (short) throw refusal({ type: "SOLD_OUT", ...short }, sale);
+      if (short) throw this.#refuse({ type: "SOLD_OUT", ...short }, sale, at, request.customerId, "memory");
     }
     this.positions.learn(at, { epoch: state.epoch, seq: state.seq });
     const orderId = makeOrderId(sale.no, partition, this.#now());
@@ -204,7 +215,38 @@ export class Engine {
       return this.#placed(sale, partition, payload, outcome, status);
     }
     if (outcome.type === "SOLD_OUT") this.soldOut.remember(at, outcome.productId, outcome.available);
-    throw refusal(outcome, sale);
+    throw this.#refuse(outcome, sale, at, request.customerId, "process", orderId);
+  }
+
+  /** Notes a refusal, so that it can be explained by the id that its answer shows. @param by who decided, unless it was Redis */
+  #refuse(
+    outcome: Refused,
+    sale: SaleView,
+    at: Partition,
+    buyer: string,
+    by: "memory" | "process",
+    orderId: string | null = null,
+  ): OnrushError {
+    const error = refusal(outcome, sale);
+    const atMs = this.#now();
+    const on = "on" in outcome ? outcome.on : undefined;
+    error.requestId = nextRequestId(atMs);
+    this.refusals.note({
+      requestId: error.requestId,
+      orderId,
+      buyer,
+      saleId: at.saleId,
+      partition: at.partition,
+      code: error.code,
+      facts: error.facts,
+      decidedBy: on ? "redis" : by,
+      epoch: on?.epoch ?? null,
+      seq: on?.seq ?? null,
+      script: on ? PLACE_VERSION : null,
+      decidedAtMs: on?.atMs ?? null,
+      atMs,
+    });
+    return error;
   }
 
   // A verdict that Redis lost the partition: it is closed for every process, until an operator has rebuilt it.
@@ -302,7 +344,7 @@ function priceOrder(sale: SaleView, request: OrderRequest): OrderPayload {
   };
 }
 
-function refusal(outcome: Exclude<PlaceOutcome, Accepted | { type: "REPLAYED" }>, sale: SaleView): OnrushError {
+function refusal(outcome: Refused, sale: SaleView): OnrushError {
   switch (outcome.type) {
     case "IDEMPOTENCY_CONFLICT":
       return new OnrushError("IDEMPOTENCY_CONFLICT", "This Idempotency-Key was used with another order.");

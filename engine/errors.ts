@@ -31,6 +31,8 @@ export type ErrorCode = keyof typeof ERROR_STATUS;
 export class OnrushError extends Error {
   readonly code: ErrorCode;
   readonly facts: Readonly<Record<string, unknown>>;
+  /** Under which it was noted, where it was (engine/refusals); what the answer shows then. */
+  requestId: string | undefined;
 
   constructor(code: ErrorCode, detail: string, facts: Record<string, unknown> = {}, options?: ErrorOptions) {
     const limit = Error.stackTraceLimit;
@@ -40,6 +42,7 @@ export class OnrushError extends Error {
     this.name = "OnrushError";
     this.code = code;
     this.facts = facts;
+    this.requestId = undefined;
   }
 }
 

@@ -95,7 +95,7 @@ export async function createEngine(options: CreateEngineOptions): Promise<Engine
     place: async (request, wishes) => engine.place(checkRequest(request), wishes),
     find: (orderId) => findOrder(pool, orderId),
     async close() {
-      engine.stop();
+      await engine.stop();
       await close();
     },
   };

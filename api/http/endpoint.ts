@@ -5,6 +5,7 @@ import { type OpenAPIHono, type RouteConfig, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { ERROR_STATUS, type ErrorCode, OnrushError } from "../../engine/errors.ts";
 import type { Logger } from "../../engine/log.ts";
+import { nextRequestId } from "../../engine/request-id.ts";
 import { type Access, authorize, type CallerOf, identify } from "../auth/access.ts";
 import type { Tokens } from "../auth/tokens.ts";
 import type { RequestMetrics } from "../operations/metrics.ts";
@@ -15,7 +16,7 @@ import type { Cors } from "./cors.ts";
 import type { ApiEnv } from "./env.ts";
 import { refusalOf } from "./failures.ts";
 import { parse } from "./fields.ts";
-import { nextRequestId, problemAnswer, problemDocument } from "./problem.ts";
+import { problemAnswer, problemDocument, requestIdOf } from "./problem.ts";
 import type { RateLimits } from "./rate-limits.ts";
 
 /** What all endpoints of an app share. */
@@ -166,7 +167,7 @@ export function failureAnswer(error: unknown, log: Logger, method: string, path:
   const refusal = refusalOf(error);
   if (refusal) {
     if (refusal.cause === undefined || refusal.code === "UNAUTHENTICATED") return problemAnswer(refusal);
-    const requestId = nextRequestId();
+    const requestId = requestIdOf(refusal);
     log.warn({ requestId, method, path, code: refusal.code, err: refusal.cause }, "a request could not be served");
     return problemAnswer(refusal, requestId);
   }

@@ -1,6 +1,7 @@
 // Problem documents (RFC 9457): the one form in which the API says no. `code` is stable and what programs act on; the
 // facts beside it say about what; nothing of the inside (stack, SQL, keys) ever gets in.
 import { ERROR_STATUS, type ErrorCode, type OnrushError } from "../../engine/errors.ts";
+import { nextRequestId } from "../../engine/request-id.ts";
 import { type Answer, responseOf, SECURITY_HEADERS } from "./answer.ts";
 
 const TITLES: Readonly<Record<ErrorCode, string>> = {
@@ -32,13 +33,9 @@ const RETRY_AFTER_SECONDS: Partial<Record<ErrorCode, number>> = {
   OUTCOME_UNKNOWN: 1,
 };
 
-const idPrefix = `${process.pid.toString(36)}${Date.now().toString(36)}`;
-let idCount = 0;
-
-/** A name for this refusal in the answer and in the log. Made here: an id from outside could forge log lines. */
-export function nextRequestId(): string {
-  idCount += 1;
-  return `${idPrefix}-${idCount.toString(36)}`;
+/** The name under which the refusal was noted, or a new one. */
+export function requestIdOf(refusal: OnrushError): string {
+  return refusal.requestId ?? nextRequestId();
 }
 
 /** The members of a problem document; `facts` may add to them and never replace them. */
@@ -67,7 +64,7 @@ export function problemHeaders(refusal: OnrushError): Record<string, string> {
 }
 
 /** The refusal as an answer. */
-export function problemAnswer(refusal: OnrushError, requestId: string = nextRequestId()): Answer {
+export function problemAnswer(refusal: OnrushError, requestId: string = requestIdOf(refusal)): Answer {
   return {
     status: ERROR_STATUS[refusal.code],
     headers: problemHeaders(refusal),

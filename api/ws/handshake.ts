@@ -6,7 +6,7 @@ import type { Redis } from "ioredis";
 import { ERROR_STATUS, OnrushError } from "../../engine/errors.ts";
 import type { ClientAddress } from "../http/client-address.ts";
 import { refusalOf } from "../http/failures.ts";
-import { nextRequestId, problemDocument, problemHeaders } from "../http/problem.ts";
+import { problemDocument, problemHeaders, requestIdOf } from "../http/problem.ts";
 import { redeemTicket, type TicketHolder } from "./tickets.ts";
 
 export const WS_PATH = "/ws";
@@ -57,7 +57,7 @@ export function addressOf(request: IncomingMessage, read: ClientAddress): string
 export function refuseHandshake(socket: Duplex, error: unknown): void {
   const refusal = refusalOf(error) ?? new OnrushError("INTERNAL", "The connection could not be made.");
   const status = ERROR_STATUS[refusal.code];
-  const body = JSON.stringify(problemDocument(refusal, nextRequestId()));
+  const body = JSON.stringify(problemDocument(refusal, requestIdOf(refusal)));
   const headers = {
     ...problemHeaders(refusal),
     "content-length": String(Buffer.byteLength(body)),

@@ -35,21 +35,35 @@ export interface Accepted {
   readonly acknowledged: AckMode;
 }
 
+/** The state on which Redis refused an order: everything up to this number, at this `TIME`. */
+export interface DecidedOn {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly atMs: number;
+}
+
 /** Refusals are definite: nothing was taken. `OUTCOME_UNKNOWN` is not: the order stands if it was accepted. */
 export type PlaceOutcome =
   | Accepted
   | { readonly type: "REPLAYED"; readonly orderId: string }
-  | { readonly type: "IDEMPOTENCY_CONFLICT" }
+  | { readonly type: "IDEMPOTENCY_CONFLICT"; readonly on?: DecidedOn }
   | {
       readonly type: "SALE_NOT_OPEN";
       readonly admission: string;
       readonly opensAtMs: number;
       readonly closesAtMs: number;
+      readonly on?: DecidedOn;
     }
-  | { readonly type: "LIMIT_EXCEEDED"; readonly productId: string; readonly limit: number; readonly used: number }
-  | { readonly type: "SOLD_OUT"; readonly productId: string; readonly available: number }
-  | { readonly type: "UNKNOWN_PRODUCT"; readonly productId: string }
-  | { readonly type: "OVERLOADED"; readonly cause: "backlog" | "queue" }
+  | {
+      readonly type: "LIMIT_EXCEEDED";
+      readonly productId: string;
+      readonly limit: number;
+      readonly used: number;
+      readonly on?: DecidedOn;
+    }
+  | { readonly type: "SOLD_OUT"; readonly productId: string; readonly available: number; readonly on?: DecidedOn }
+  | { readonly type: "UNKNOWN_PRODUCT"; readonly productId: string; readonly on?: DecidedOn }
+  | { readonly type: "OVERLOADED"; readonly cause: "backlog" | "queue"; readonly on?: DecidedOn }
   | {
       readonly type: "STOCK_UNAVAILABLE";
       readonly cause: "NOT_LOADED" | "STALE_EPOCH" | "REGRESSED" | "UNREACHABLE" | "REFUSED_BY_REDIS" | GateClosed;
@@ -138,9 +152,10 @@ function decode(
   positions: KnownPositions,
   placements: readonly Placement[],
 ): PlaceOutcome[] {
-  const [, epochText, seqValue, , deadline, ...verdicts] = reply as unknown[];
+  const [, epochText, seqValue, now, deadline, ...verdicts] = reply as unknown[];
   const position = { epoch: Number(epochText), seq: Number(seqValue) };
   positions.learn(partition, position);
+  const on = { ...position, atMs: Number(now) };
   if (verdicts.length !== placements.length)
     throw new Error(`${verdicts.length} verdicts for ${placements.length} orders`);
   return verdicts.map((verdict, i) => {
@@ -149,11 +164,11 @@ function decode(
       const reservedUntilMs = Number(deadline);
       return { type: "ACCEPTED", orderId, reservation: verdict, ...position, reservedUntilMs, acknowledged: written };
     }
-    return decodeVerdict(String(verdict), orderId, found);
+    return decodeVerdict(String(verdict), orderId, found, on);
   });
 }
 
-function decodeVerdict(verdict: string, orderId: string, found: AckMode): PlaceOutcome {
+function decodeVerdict(verdict: string, orderId: string, found: AckMode, on: DecidedOn): PlaceOutcome {
   const [word, a = "", b = "", c = ""] = verdict.split("|");
   switch (word) {
     case "KNOWN":
@@ -168,17 +183,17 @@ function decodeVerdict(verdict: string, orderId: string, found: AckMode): PlaceO
     case "REPLAY":
       return { type: "REPLAYED", orderId: a };
     case "CONFLICT":
-      return { type: "IDEMPOTENCY_CONFLICT" };
+      return { type: "IDEMPOTENCY_CONFLICT", on };
     case "NOT_OPEN":
-      return { type: "SALE_NOT_OPEN", admission: a, opensAtMs: Number(b), closesAtMs: Number(c) };
+      return { type: "SALE_NOT_OPEN", admission: a, opensAtMs: Number(b), closesAtMs: Number(c), on };
     case "LIMIT":
-      return { type: "LIMIT_EXCEEDED", productId: a, limit: Number(b), used: Number(c) };
+      return { type: "LIMIT_EXCEEDED", productId: a, limit: Number(b), used: Number(c), on };
     case "SOLD_OUT":
-      return { type: "SOLD_OUT", productId: a, available: Number(b) };
+      return { type: "SOLD_OUT", productId: a, available: Number(b), on };
     case "UNKNOWN_SKU":
-      return { type: "UNKNOWN_PRODUCT", productId: a };
+      return { type: "UNKNOWN_PRODUCT", productId: a, on };
     case "BACKLOG":
-      return { type: "OVERLOADED", cause: "backlog" };
+      return { type: "OVERLOADED", cause: "backlog", on };
     default:
       throw new Error(`place.lua answered an unknown verdict: ${verdict}`);
   }

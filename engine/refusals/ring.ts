@@ -3,6 +3,7 @@
 // one insert. Above a rate only the first of each second are kept and the others are counted, exactly, by sale, code and
 // second. Nothing here waits, throws, or slows an order; while Postgres is away, what does not fit is counted too.
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import type { ErrorCode } from "../errors.ts";
 import { insertRefusals, type PassedOver } from "./store.ts";
@@ -25,6 +26,8 @@ export interface Refusal {
   readonly seq: number | null;
   /** Version of the script that decided. */
   readonly script: string | null;
+  /** Redis `TIME` of the verdict, ms. */
+  readonly decidedAtMs: number | null;
   /** Wall clock of the process, ms. */
   readonly atMs: number;
 }
@@ -43,6 +46,7 @@ export const REFUSAL_DEFAULTS: RefusalRingOptions = { keptPerSecondMax: 200, wai
 /** Counts that wait for Postgres: sales, codes and seconds of an hour's outage. */
 const COUNTS_MAX = 20_000;
 const ROWS_PER_INSERT = 2_000;
+const STOP_MS_MAX = 1_000;
 
 interface Ring {
   second: number;
@@ -103,11 +107,16 @@ export class RefusalRing {
     this.#timer ??= setInterval(() => void this.drain(), this.#options.drainMs).unref();
   }
 
-  /** Carries what waits to Postgres, once. */
+  /** Carries what waits to Postgres, once, and waits for it a moment. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    await this.drain();
+    const patience = new AbortController();
+    await Promise.race([
+      this.drain(),
+      sleep(STOP_MS_MAX, undefined, { signal: patience.signal }).catch(() => undefined),
+    ]);
+    patience.abort();
   }
 
   /** One round; a second one waits for the first. Never rejects. */

@@ -26,12 +26,14 @@ export async function insertRefusals(
   if (refusals.length > 0) {
     await db.query({
       name: "insert_refusals",
-      text: `INSERT INTO refusals (request_id, order_id, buyer, sale_id, partition, code, facts, decided_by, epoch, seq, script, at)
+      text: `INSERT INTO refusals (request_id, order_id, buyer, sale_id, partition, code, facts, decided_by, epoch, seq, script,
+          decided_at, at)
         SELECT r.request_id, r.order_id, r.buyer, r.sale_id, r.partition, r.code, r.facts, r.decided_by, r.epoch, r.seq,
-          r.script, to_timestamp(r.at_ms / 1000.0)
+          r.script, to_timestamp(r.decided_ms / 1000.0), to_timestamp(r.at_ms / 1000.0)
         FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::smallint[], $6::text[], $7::jsonb[], $8::text[],
-          $9::bigint[], $10::bigint[], $11::text[], $12::bigint[])
-          AS r(request_id, order_id, buyer, sale_id, partition, code, facts, decided_by, epoch, seq, script, at_ms)
+          $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], $13::bigint[])
+          AS r(request_id, order_id, buyer, sale_id, partition, code, facts, decided_by, epoch, seq, script,
+            decided_ms, at_ms)
         ON CONFLICT DO NOTHING`,
       values: [
         refusals.map((refusal) => refusal.requestId),
@@ -45,6 +47,7 @@ export async function insertRefusals(
         refusals.map((refusal) => refusal.epoch),
         refusals.map((refusal) => refusal.seq),
         refusals.map((refusal) => refusal.script),
+        refusals.map((refusal) => refusal.decidedAtMs),
         refusals.map((refusal) => refusal.atMs),
       ],
     });
@@ -70,7 +73,8 @@ export async function insertRefusals(
   }
 }
 
-export interface StoredRefusal extends Omit<Refusal, "atMs"> {
+export interface StoredRefusal extends Omit<Refusal, "atMs" | "decidedAtMs"> {
+  readonly decidedAt: Date | null;
   readonly at: Date;
 }
 
@@ -78,7 +82,7 @@ export interface StoredRefusal extends Omit<Refusal, "atMs"> {
 export async function findRefusal(db: Queryable, id: string): Promise<StoredRefusal | undefined> {
   const result = await db.query<StoredRefusal>(
     `SELECT request_id AS "requestId", order_id AS "orderId", buyer, sale_id AS "saleId", partition, code, facts,
-       decided_by AS "decidedBy", epoch, seq, script, at
+       decided_by AS "decidedBy", epoch, seq, script, decided_at AS "decidedAt", at
      FROM refusals WHERE request_id = $1 OR order_id::text = $1 LIMIT 1`,
     [id],
   );

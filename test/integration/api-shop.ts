@@ -106,7 +106,7 @@ export async function openApiShop(): Promise<ApiShop> {
   const deps: ApiDependencies = { config: CONFIG, log, engine, pool, redis, cacheRedis: redis, outbox };
   await ensureCatalogSale(deps);
   afterAll(async () => {
-    engine.stop();
+    await engine.stop();
     redis.disconnect();
     await Promise.all([outbox.close(), pool.end(), server.stop()]);
   });

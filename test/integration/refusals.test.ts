@@ -14,7 +14,7 @@ function refusal(given: Partial<Refusal> = {}): Refusal {
   const facts = { productId: randomUUID(), remaining: 0 };
   return {
     ...{ requestId: nextRequestId(), orderId: null, buyer: "cus_1", saleId: "summer", partition: 0, code: "SOLD_OUT" },
-    ...{ facts, decidedBy: "redis", epoch: 1, seq: 9, script: "abc", atMs: SECOND * 1_000 },
+    ...{ facts, decidedBy: "redis", epoch: 1, seq: 9, script: "abc", decidedAtMs: 1, atMs: SECOND * 1_000 },
     ...given,
   };
 }

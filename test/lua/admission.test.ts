@@ -48,13 +48,19 @@ async function proxied(commandTimeoutMs?: number): Promise<{ proxy: ReplyProxy; 
   return { proxy, redis: await orderConnection(proxy.port, commandTimeoutMs) };
 }
 
-const place = (
+const placeAsTold = (
   redis: Redis,
   partition: TestPartition,
   placements: readonly Placement[],
   options = NOT_RETRIED,
   positions = new KnownPositions(),
 ): Promise<PlaceOutcome[]> => placeBatch(uncheckedCall(redis), positions, partition.at, 1, placements, options);
+/** Without the state that refusals were decided on. */
+const place = async (...call: Parameters<typeof placeAsTold>) =>
+  (await placeAsTold(...call)).map((outcome) => {
+    const { on: _, ...rest } = { on: undefined, ...outcome };
+    return rest as PlaceOutcome;
+  });
 
 describe("every verdict is told as its outcome", () => {
   it("accepted, with what a receipt needs, and the position is learnt", async () => {
@@ -102,6 +108,14 @@ describe("every verdict is told as its outcome", () => {
     expect(await place(server.redis, partition, [placement(1)])).toEqual([
       { type: "SALE_NOT_OPEN", admission: "paused", opensAtMs: 5, closesAtMs: 9 },
     ]);
+  });
+
+  it("refused, with the state that it was decided on", async () => {
+    const partition = await openPartition(server.redis, { [A]: 5 });
+    const [before] = await server.redis.time();
+    const [, refused] = await placeAsTold(server.redis, partition, [placement(4), placement(2)]);
+    expect(refused).toMatchObject({ type: "SOLD_OUT", available: 1, on: { epoch: 1, seq: 2 } });
+    expect(refused?.type === "SOLD_OUT" && (refused.on?.atMs ?? 0) >= Number(before) * 1_000).toBe(true);
   });
 
   it("by a partition that is not what the caller knows: the stock is unavailable, and why", async () => {

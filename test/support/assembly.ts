@@ -37,7 +37,7 @@ export async function startEngine({ databaseUrl, redisUrl }: AssemblyOptions, op
     redis,
     pool,
     async stop() {
-      engine.stop();
+      await engine.stop();
       redis.disconnect();
       await pool.end();
     },
