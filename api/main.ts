@@ -12,6 +12,7 @@ import { type EndedSessions, watchEndedSessions } from "./auth/ended-sessions.ts
 import { orderLane } from "./orders/order-lane.ts";
 import { ensureCatalogSale } from "./sales/catalog-sale.ts";
 import { startServer } from "./server.ts";
+import { startWaitingServer } from "./waiting.ts";
 import { StatusCounters } from "./ws/counters.ts";
 import { startStatusServer } from "./ws/status-server.ts";
 
@@ -19,7 +20,7 @@ const REDIS_COMMAND_TIMEOUT_MS = 2_000;
 const POSTGRES_STATEMENT_TIMEOUT_MS = 5_000;
 const POSTGRES_CONNECTIONS_MAX = 10;
 
-await runService("api", async (config, log) => {
+await runService({ role: "api", whileWaiting: startWaitingServer }, async (config, log) => {
   const onError = (what: string) => (error: unknown) => log.warn({ err: error }, what);
   const pool = openPool(
     config.databaseUrl,

@@ -1,6 +1,8 @@
-// The frame of every role's process: configuration, logger, readiness to the launcher, and an orderly end on SIGTERM.
+// The frame of every role's process: configuration, logger, the wait for Redis and Postgres, readiness to the launcher, and
+// an orderly end on SIGTERM.
 import { ConfigError, loadConfig, type RoleConfig, requireRoleConfig } from "./config.ts";
 import { createLogger, type Logger } from "./log.ts";
+import { isAway, untilServersAnswer } from "./startup.ts";
 
 /** What a started role gives back. */
 export interface RunningService {
@@ -13,12 +15,22 @@ export interface RunningService {
 /** A role's process ends this long after SIGTERM, whatever still hangs. */
 export const STOP_TIMEOUT_MS = 10_000;
 
+/** How a role's process ends when a server went away while it was starting: another try, later, is all it takes. */
+export const SERVERS_AWAY_EXIT_CODE = 75;
+
+export interface RoleFrame {
+  readonly role: string;
+  /** What the role does while it waits for its servers. */
+  readonly whileWaiting?: (config: RoleConfig) => Promise<{ stop(): Promise<void> }>;
+}
+
 /**
- * Runs a role until SIGTERM or SIGINT. Start-up problems are one log line and exit code 1; so is an unhandled error
- * later, because a process in an unknown state must not go on deciding orders.
+ * Runs a role until SIGTERM or SIGINT. It waits for Redis and Postgres as long as they are away. Other start-up problems are
+ * one log line and exit code 1; so is an unhandled error later, because a process in an unknown state must not go on
+ * deciding orders.
  */
 export async function runService(
-  role: string,
+  { role, whileWaiting }: RoleFrame,
   start: (config: RoleConfig, log: Logger) => Promise<RunningService>,
 ): Promise<void> {
   let config: RoleConfig;
@@ -37,7 +49,12 @@ export async function runService(
   process.on("uncaughtException", die);
   process.on("unhandledRejection", die);
 
-  const service = await start(config, log).catch(die);
+  await untilServersAreThere(config, log, whileWaiting).catch(die);
+  const service = await start(config, log).catch((error: unknown) => {
+    if (!isAway(error)) return die(error);
+    log.warn({ err: error }, "a server went away while the process was starting");
+    return process.exit(SERVERS_AWAY_EXIT_CODE);
+  });
   let stopping = false;
   const stop = (signal: string) => {
     if (stopping) return;
@@ -55,4 +72,32 @@ export async function runService(
   process.on("disconnect", () => stop("launcher gone"));
   log.info(service.ready ?? {}, "ready");
   process.send?.({ type: "ready", ...service.ready });
+}
+
+/** One log line when they are away, one when they are there. The process can be stopped meanwhile. */
+async function untilServersAreThere(
+  config: RoleConfig,
+  log: Logger,
+  whileWaiting: RoleFrame["whileWaiting"],
+): Promise<void> {
+  const leave = () => process.exit(0);
+  let inPlace: { stop(): Promise<void> } | undefined;
+  let waits = false;
+  process.on("SIGTERM", leave).on("SIGINT", leave).on("disconnect", leave);
+  try {
+    await untilServersAnswer(config, {
+      onAway: async (server, err) => {
+        waits = true;
+        log.warn({ err }, `waiting for ${server}`);
+        process.send?.({ type: "waiting" });
+        inPlace = await whileWaiting?.(config);
+      },
+    });
+  } finally {
+    await inPlace?.stop();
+    process.off("SIGTERM", leave).off("SIGINT", leave).off("disconnect", leave);
+  }
+  if (!waits) return;
+  log.info("Redis and Postgres are there");
+  process.send?.({ type: "starting" });
 }

@@ -7,7 +7,7 @@ import { runService } from "../engine/service.ts";
 import { PERSISTER_TIMINGS, Persister } from "./persister.ts";
 import { startQueuedRebuilds } from "./recovery/queued.ts";
 
-await runService("persister", async (config, log) => {
+await runService({ role: "persister" }, async (config, log) => {
   const onError = (error: unknown) => log.warn({ err: error }, "connection trouble");
   const pool = openPool(
     config.databaseUrl,

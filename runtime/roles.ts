@@ -1,5 +1,6 @@
 // The roles of an instance as processes: what each one runs, is told by its environment, and must do. A role
-//   - sends {type: "ready", url?} over its IPC channel when it serves,
+//   - sends {type: "ready", url?} over its IPC channel when it serves, {type: "waiting"} while it waits for Redis or
+//     Postgres, and {type: "starting"} when they are there,
 //   - drains and exits on SIGTERM within 10 s,
 //   - exits when the IPC channel closes: whoever started it is gone.
 import { spawn } from "node:child_process";

@@ -1,12 +1,14 @@
 // Keeps one process running: starts it, waits until it serves, starts it again when it dies, gives up when it keeps dying,
 // and ends it when asked.
 //
-//   idle -> starting -> running -> backoff -> starting ...        a death while running, within the limit
+//   idle -> starting -> running -> backoff -> starting ...        a death while running, within the limit; one because
+//                                                                 Redis or Postgres went away does not count
 //                  \           \-> failed                         too many deaths
 //                   \-> failed                                    the very first start did not succeed
 //   any  -> stopping -> stopped                                   stop(); SIGKILL after the grace
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
+import { SERVERS_AWAY_EXIT_CODE } from "../engine/service.ts";
 import { messageOf, StartFailure } from "./failure.ts";
 
 /** What a supervised process is. */
@@ -36,6 +38,8 @@ export const DEATHS_MAX = 5;
 export const DEATHS_WINDOW_MS = 60_000;
 const BACKOFF_FIRST_MS = 100;
 const BACKOFF_MS_MAX = 5_000;
+/** Before another try after a death that does not count. */
+const SERVERS_AWAY_BACKOFF_MS = 1_000;
 
 type State = "idle" | "starting" | "running" | "backoff" | "stopping" | "stopped" | "failed";
 
@@ -111,12 +115,15 @@ export class SupervisedProcess {
 
   #onDeath(child: ChildProcess): void {
     if (this.#state !== "running") return;
-    this.#restarting = this.#restart(howItEnded(child));
+    this.#restarting = this.#restart(howItEnded(child), child);
   }
 
-  async #restart(firstDeath: string): Promise<void> {
-    for (let how = firstDeath; this.#mayTryAgain(how); ) {
-      const restartInMs = Math.min(BACKOFF_FIRST_MS * 2 ** (this.#deaths.length - 1), BACKOFF_MS_MAX);
+  async #restart(firstDeath: string, dead: ChildProcess): Promise<void> {
+    let last = dead;
+    for (let how = firstDeath; this.#mayTryAgain(how, last); ) {
+      const restartInMs = diedOfServers(last)
+        ? SERVERS_AWAY_BACKOFF_MS
+        : Math.min(BACKOFF_FIRST_MS * 2 ** (this.#deaths.length - 1), BACKOFF_MS_MAX);
       this.#state = "backoff";
       this.#events.died(this.name, how, restartInMs);
       await delay(restartInMs, undefined, { signal: this.#stopRequested.signal }).catch(() => undefined);
@@ -130,13 +137,15 @@ export class SupervisedProcess {
         return;
       } catch (error) {
         await this.#end(child);
+        last = child;
         how = messageOf(error);
       }
     }
   }
 
-  #mayTryAgain(how: string): boolean {
+  #mayTryAgain(how: string, dead: ChildProcess): boolean {
     if (this.#stopRequested.signal.aborted) return false;
+    if (diedOfServers(dead)) return true;
     const now = performance.now();
     this.#deaths = [...this.#deaths.filter((at) => now - at < DEATHS_WINDOW_MS), now];
     if (this.#deaths.length < DEATHS_MAX) return true;
@@ -158,7 +167,10 @@ export class SupervisedProcess {
   }
 }
 
-/** Resolves when the child says that it is ready; rejects when it ends first. `onReady` gets what it said. */
+/**
+ * Resolves when the child says that it is ready; rejects when it ends first, or does not within the time. While it says that
+ * it waits for its servers, it has all the time there is. `onReady` gets what it said.
+ */
 export function untilChildSaysReady(
   child: ChildProcess,
   name: string,
@@ -167,10 +179,17 @@ export function untilChildSaysReady(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string) => settle(() => reject(new StartFailure(`${name} did not start: ${reason}.`)));
-    const timer = setTimeout(() => fail(`not ready within ${timeoutMs / 1000} s`), timeoutMs);
+    let timer: NodeJS.Timeout | undefined;
+    const limitTime = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => fail(`not ready within ${timeoutMs / 1000} s`), timeoutMs);
+    };
+    limitTime();
     const onExit = () => fail(howItEnded(child));
     const onError = (error: Error) => fail(error.message);
     const onMessage = (message: unknown) => {
+      if (typeOf(message) === "waiting") clearTimeout(timer);
+      if (typeOf(message) === "starting") limitTime();
       if (!isReadyMessage(message)) return;
       settle(() => {
         onReady(message);
@@ -187,7 +206,15 @@ export function untilChildSaysReady(
 }
 
 function isReadyMessage(message: unknown): message is { type: "ready"; url?: string } {
-  return typeof message === "object" && message !== null && "type" in message && message.type === "ready";
+  return typeOf(message) === "ready";
+}
+
+function typeOf(message: unknown): unknown {
+  return typeof message === "object" && message !== null && "type" in message ? message.type : undefined;
+}
+
+function diedOfServers(child: ChildProcess): boolean {
+  return child.exitCode === SERVERS_AWAY_EXIT_CODE;
 }
 
 function hasEnded(child: ChildProcess): boolean {

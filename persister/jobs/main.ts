@@ -10,7 +10,7 @@ import { openSimulatedGateway } from "./gateway/simulated.ts";
 import { folderTransport, type MailTransport, smtpTransport } from "./mail/transport.ts";
 import { startWorker } from "./worker.ts";
 
-await runService("worker", async (config, log) => {
+await runService({ role: "worker" }, async (config, log) => {
   const { databaseUrl, redisUrl, publicUrl } = config;
   const mail = { transport: openMailTransport(config), publicUrl };
   return startWorker({ databaseUrl, redisUrl, gateway: openGateway(config, log), mail, log });
