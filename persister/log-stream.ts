@@ -33,6 +33,14 @@ export async function readAfter(redis: Redis, at: Partition, position: Position)
   return entries.map(([id, fields]) => parseMovement(id, fields));
 }
 
+/** Redis `TIME` of the first entry after a position, in ms; `undefined` when the log has none or it cannot be read. */
+export async function timeOfNext(redis: Redis, at: Partition, position: Position): Promise<number | undefined> {
+  const [entry] = await redis.xrange(partitionKeys(at).stream, `(${formatPosition(position)}`, "+", "COUNT", 1);
+  const fields = entry?.[1] ?? [];
+  const atMs = Number(fields[fields.indexOf("at") + 1]);
+  return entry && Number.isSafeInteger(atMs) ? atMs : undefined;
+}
+
 /** Waits up to `blockMs` for new entries of any of the partitions. */
 export async function readNew(
   blocking: Redis,

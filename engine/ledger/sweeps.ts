@@ -42,8 +42,8 @@ export interface UnsettledCursor {
   readonly id: string;
 }
 
-/** An order whose stock has not moved; its fate was decided at `decidedAt`, by Postgres' clock. */
-export type UnsettledOrder = MovedOrder & UnsettledCursor & { readonly decidedAt: Date };
+/** An order whose stock has not moved since its fate was decided, `waitedMs` ago by Postgres' clock. */
+export type UnsettledOrder = MovedOrder & UnsettledCursor & { readonly waitedMs: number };
 
 /** Orders that have waited at least `olderThanMs` for their stock to move, by deadline; pages by the last row's cursor. */
 export async function listUnsettled(
@@ -54,7 +54,8 @@ export async function listUnsettled(
   limit: number,
 ): Promise<UnsettledOrder[]> {
   const result = await db.query<UnsettledOrder>(
-    `SELECT ${MOVED_ORDER_COLUMNS}, o.reserved_until AS "reservedUntil", o.updated_at AS "decidedAt" FROM orders o
+    `SELECT ${MOVED_ORDER_COLUMNS}, o.reserved_until AS "reservedUntil", 
+       extract(epoch FROM now() - o.updated_at)::float8 * 1000 AS "waitedMs" FROM orders o
      WHERE o.status = $1 AND ${PAYMENT_WAITS} = 0 AND o.updated_at < now() - $2 * interval '1 millisecond'
        AND ($3::timestamptz IS NULL OR (o.reserved_until, o.id) > ($3, $4::uuid))
      ORDER BY o.reserved_until, o.id LIMIT $5`,

@@ -26,6 +26,7 @@ import { Payments, type PaymentTiming } from "./payment/payments.ts";
 import { startReconciler } from "./reconciliation/reconciler.ts";
 import { Settlement } from "./settlement/settlement.ts";
 import { allocationSweep } from "./sweeps/allocations.ts";
+import { deadLetterSweep } from "./sweeps/dead-letters.ts";
 import { expirySweep } from "./sweeps/expiry.ts";
 import { holdbackSweep, honourSweep } from "./sweeps/holdbacks.ts";
 import { intentSweep } from "./sweeps/intents.ts";
@@ -126,10 +127,11 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
   const sweeps = scheduleSweeps(
     [
       expirySweep(pool, onMoved, log),
-      unsettledSweep(pool, settlement, timing.unsettledAfterMs, log),
+      unsettledSweep({ pool, redis, settlement, olderThanMs: timing.unsettledAfterMs, log }),
       paymentSweep(pool, outbox, timing.jobLostAfterMs, log),
       allocationSweep(pool, stock, log),
       intentSweep(pool, outbox, log),
+      deadLetterSweep({ pool, outbox, redis, stock }, log),
       holdbackSweep(pool, stock, log),
       honourSweep(pool, stock, log),
       memberSweep(pool, log),
