@@ -8,6 +8,7 @@ import { explainCommand } from "./commands/explain.ts";
 import { exportCommand } from "./commands/export.ts";
 import { jobCommands } from "./commands/jobs.ts";
 import { orderCommands } from "./commands/orders.ts";
+import { productCommands } from "./commands/product.ts";
 import { proveCommands } from "./commands/prove.ts";
 import { rebuildCommand } from "./commands/rebuild.ts";
 import { reconcileCommand } from "./commands/reconcile.ts";
@@ -39,6 +40,9 @@ export function createProgram(): Command {
   saleWriteCommands(sale);
   importCommand(sale);
 
+  const product = group("product", "the catalogue, and files of it");
+  productCommands(product);
+
   const stock = group("stock", "what there is to sell, and what to do when Redis lost it");
   stockCommands(stock);
   stockChangeCommands(stock);
@@ -63,7 +67,7 @@ export function createProgram(): Command {
   const audit = group("audit", "what operators did");
   auditCommands(audit);
 
-  for (const commands of [sale, stock, orders, dead, jobs, users, audit])
+  for (const commands of [sale, product, stock, orders, dead, jobs, users, audit])
     program.addCommand(inherit(commands, program));
   statusCommand(program);
   completionCommand(program);

@@ -280,6 +280,64 @@ export interface paths {
       responses: { 204: { headers: Record<string, unknown>; content?: never }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
+  "/api/v1/admin/overview": {
+    /** How the shop stands */
+    get: {
+      parameters: {  };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Overview"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/admin/instances": {
+    /** Which roles run */
+    get: {
+      parameters: {  };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Instances"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/admin/orders": {
+    /** Find orders */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; query?: string; saleId?: string; status?: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["OrderSummaryPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/admin/dead-letters": {
+    /** List dead letters */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; state?: "open" | "replayed" | "discarded"; saleId?: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["DeadLetterPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/admin/dead-letters/{id}": {
+    /** Read a dead letter */
+    get: {
+      parameters: { path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["DeadLetter"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/admin/dead-letters/{id}/replay": {
+    /** Apply a dead letter to the ledger */
+    post: {
+      parameters: { path: { id: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["DeadLetterReplay"] } };
+      responses: { 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["DeadLetter"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/admin/dead-letters/{id}/discard": {
+    /** Give up on a dead letter */
+    post: {
+      parameters: { path: { id: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["DeadLetterDiscard"] } };
+      responses: { 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["DeadLetter"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/admin/audit": {
+    /** List what operators did */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; subject?: string; actor?: string; action?: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "api_key.create" | "api_key.revoke"; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["AuditPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
   "/api/v1/admin/orders/honour": {
     /** Honour an order that was lost */
     post: {
@@ -380,7 +438,7 @@ export interface components {
     PaymentRequest: { method: "card" | "wallet"; token?: string; };
     ProductPage: { items: (components["schemas"]["Product"])[]; nextCursor?: string; };
     Product: { id: string; name: string; description: string; price: number; currency: string; imageUrl: string | null; version: number; createdAt: string; updatedAt: string; };
-    NewProduct: (components["schemas"]["ProductInput"]) & ({ id?: string; });
+    NewProduct: { id?: string; name: string; description?: string; price: number; currency?: string; imageUrl?: string | null; };
     ProductInput: { name: string; description?: string; price: number; currency?: string; imageUrl?: string | null; };
     SalePage: { items: (components["schemas"]["Sale"])[]; nextCursor?: string; };
     Sale: { id: string; name: string; state: "scheduled" | "open" | "paused" | "closed" | "sold_out"; currency: string; opensAt: string; closesAt: string | null; reservationTtlSeconds: number; partitions: number; onDecline: "release" | "hold"; membersOnly: boolean; stockVisibility: "exact" | "band"; version: number; createdAt: string; items: ({ productId: string; name: string; price: number; perCustomerLimit: number | null; remaining?: number; remainingBand?: "none" | "few" | "some" | "plenty"; })[]; };
@@ -407,6 +465,17 @@ export interface components {
     CreatedApiKey: (components["schemas"]["ApiKey"]) & ({ key: string; });
     ApiKey: { id: string; name: string; roles: ("support" | "admin")[]; createdBy: string; createdAt: string; expiresAt: string | null; revokedAt: string | null; };
     NewApiKey: { name: string; roles: ("support" | "admin")[]; expiresAt?: string; };
+    Overview: { sales: ({ id: string; name: string; state: "scheduled" | "open" | "paused" | "closed" | "sold_out" | "lost"; available: number | null; partitions: (components["schemas"]["PartitionStanding"])[]; })[]; orders: { PENDING?: number; RESERVED?: number; PAYING?: number; PAID?: number; CONFIRMED?: number; CANCELLING?: number; CANCELLED?: number; REFUND_PENDING?: number; REFUNDED?: number; }; oldestUnfinished: { id: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; placedAt: string; } | null; openDeadLetters: number; queues: ({ queue: "payment" | "settlement" | "compensation" | "mail"; waiting: number; active: number; failed: number; oldestWaitingSeconds: number | null; })[]; findings: (string)[]; };
+    PartitionStanding: { saleId: string; partition: number; state: "new" | "live" | "suspended"; reason: string | null; lag: number | null; backlog: number | null; drift: number | null; };
+    Instances: { items: ({ role: "api" | "persister" | "worker"; address: string; connections: number; connectedSince: string | null; })[]; };
+    OrderSummaryPage: { items: (components["schemas"]["OrderSummary"])[]; nextCursor?: string; };
+    OrderSummary: { orderTrackingId: string; saleId: string; customerId: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; reason: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD" | null; price: number; payable: number; refundedAmount: number; currency: string; paymentMethod: string; placedAt: string; updatedAt: string; items: ({ productId: string; name: string; quantity: number; price: number; })[]; };
+    DeadLetterPage: { items: (components["schemas"]["DeadLetter"])[]; nextCursor?: string; };
+    DeadLetter: { id: number; saleId: string; partition: number; epoch: number; seq: number; orderId: string | null; kind: string; payload: string; error: string; state: "open" | "replayed" | "discarded"; createdAt: string; decidedAt: string | null; decidedBy: string | null; wanted: "replay" | "discard" | null; refusal: string | null; };
+    DeadLetterReplay: { reason?: string; };
+    DeadLetterDiscard: { reason: string; };
+    AuditPage: { items: (components["schemas"]["AuditEntry"])[]; nextCursor?: string; };
+    AuditEntry: { id: number; at: string; actor: string; action: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "api_key.create" | "api_key.revoke"; subject: string; before?: unknown; after?: unknown; reason: string | null; };
     Rebuild: { id: string; saleId: string; apply: boolean; state: "queued" | "done" | "failed"; actor: string; requestedAt: string; endedAt?: string; error?: string; reports: (components["schemas"]["PartitionRebuild"])[]; };
     PartitionRebuild: { saleId: string; partition: number; from: { epoch: number; seq: number; }; survivors: number; lost?: { fromSeq: number; toSeq: number; }; heldBack: { [member: string]: unknown; }; holds: number; stock: ({ productId: string; available: number; reserved: number; sold: number; undelivered: number; })[]; epoch?: number; };
     RebuildRequest: { apply?: boolean; };

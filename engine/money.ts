@@ -1,5 +1,7 @@
 // Money is an integer in the currency's minor unit (ISO 4217): 5000 is five thousand won, or fifty dollars.
 
+/** What prices are in unless a product says otherwise. */
+export const DEFAULT_CURRENCY = "KRW";
 /** The largest amount of any price, total or balance: exact in a double, and in bigint columns. */
 export const AMOUNT_MAX = 1_000_000_000_000;
 /** The most units one order line may ask for. */

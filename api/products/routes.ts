@@ -1,6 +1,7 @@
 // Products: what there is to sell. Reading is public, writing is for administrators.
 import { randomUUID } from "node:crypto";
 import { z } from "@hono/zod-openapi";
+import { productSchema } from "../../engine/catalogue/input.ts";
 import { createProductBy, deleteProductBy, replaceProductBy } from "../../engine/catalogue/product-operations.ts";
 import { searchProducts } from "../../engine/catalogue/product-search.ts";
 import { findProduct, listProducts, type Product } from "../../engine/catalogue/products.ts";
@@ -10,9 +11,8 @@ import type { ApiDependencies } from "../dependencies.ts";
 import { emptyAnswer, jsonAnswer } from "../http/answer.ts";
 import { decodeCursor, encodeCursor } from "../http/cursor.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
-import { amount, currency, page, text, UUID, uuid } from "../http/fields.ts";
+import { page, text, UUID } from "../http/fields.ts";
 import { etag, expectedVersion, ifMatchHeader } from "../http/if-match.ts";
-import { DEFAULT_CURRENCY } from "../sales/catalog-sale.ts";
 import { announceCatalogue } from "../sales/propagation.ts";
 
 const TAG = "Products";
@@ -30,20 +30,8 @@ const product = z
   })
   .openapi("Product");
 const productPage = z.object({ items: z.array(product), nextCursor: z.string().optional() }).openapi("ProductPage");
-const imageUrl = z
-  .url({ protocol: /^https?$/, error: "must be an http or https URL" })
-  .max(2_000)
-  .refine((value) => !value.includes("\0"));
-const productInput = z
-  .object({
-    name: text(1, 200),
-    description: text(0, 10_000).default(""),
-    price: amount,
-    currency: currency.default(DEFAULT_CURRENCY),
-    imageUrl: imageUrl.nullish(),
-  })
-  .openapi("ProductInput");
-const newProduct = productInput.extend({ id: uuid.optional() }).openapi("NewProduct");
+const newProduct = productSchema().openapi("NewProduct");
+const productInput = productSchema().omit({ id: true }).openapi("ProductInput");
 const listQuery = page.extend({ query: text(0, 200).optional() });
 const madeAtMs = z.int().min(0).max(8.64e15);
 const position = z.tuple([madeAtMs, z.string().regex(UUID)]);

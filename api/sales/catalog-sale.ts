@@ -1,10 +1,10 @@
 // The sale `catalog`, which always exists: made by whichever API process starts first.
 import { CATALOG_SALE_ID, createSale, findSale } from "../../engine/catalogue/sales.ts";
 import { transaction } from "../../engine/ledger/database.ts";
+import { DEFAULT_CURRENCY } from "../../engine/money.ts";
 import type { ApiDependencies } from "../dependencies.ts";
 import { announceCatalogue, carryToRedis, type Propagation } from "./propagation.ts";
 
-export const DEFAULT_CURRENCY = "KRW";
 /** Long before any clock's now. */
 const ALWAYS_OPEN_SINCE = new Date("2000-01-01T00:00:00Z");
 

@@ -2,7 +2,7 @@
 // the files that it imports. Made by functions, because the API's documentation can only name schemas that were made after
 // it was loaded.
 import { z } from "zod";
-import { AMOUNT_MAX } from "../money.ts";
+import { AMOUNT_MAX, DEFAULT_CURRENCY } from "../money.ts";
 
 /** Units that one allocation may add; Redis' script arithmetic is exact far beyond. */
 export const UNITS_MAX = 1_000_000_000;
@@ -35,6 +35,25 @@ export function instantSchema() {
     .datetime({ offset: true, error: "must be an instant with its offset, such as 2026-11-27T10:00:00+09:00" })
     .transform((value) => new Date(value))
     .refine((value) => Number.isFinite(value.getTime()), "must be an instant");
+}
+
+/** A product; without an id it is a new one. */
+export function productSchema() {
+  return z.object({
+    id: uuidSchema().optional(),
+    name: text(1, 200),
+    description: text(0, 10_000).default(""),
+    price: amountSchema(),
+    currency: z
+      .string()
+      .regex(/^[A-Z]{3}$/, "must be an ISO 4217 code")
+      .default(DEFAULT_CURRENCY),
+    imageUrl: z
+      .url({ protocol: /^https?$/, error: "must be an http or https URL" })
+      .max(2_000)
+      .refine((value) => !value.includes("\0"))
+      .nullish(),
+  });
 }
 
 /** The settings of a sale that may change during its life. */

@@ -8,6 +8,7 @@ export const AUDIT_ACTIONS = [
   "product.create",
   "product.update",
   "product.delete",
+  "product.import",
   "sale.create",
   "sale.edit",
   "sale.open",
