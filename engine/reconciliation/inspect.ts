@@ -147,6 +147,8 @@ export function withoutConsequences(drifts: readonly Drift[]): Drift[] {
   const missing = new Set(drifts.flatMap((drift) => (drift.kind === "ORDER_MISSING" ? [drift.orderId] : [])));
   return drifts.filter((drift) => {
     if (drift.kind === "STUCK_TRANSITION") return !offHolds.has(drift.orderId) && !missing.has(drift.orderId);
+    // Those that have a name may be the ones that were counted.
+    if (drift.kind === "ORDER_MISSING" && drift.orderId === null) return missing.size === 1;
     if (drift.kind === "HOLD_OFF") return !missing.has(drift.orderId);
     // What a missing order has of a limit is in Redis and not in the ledger.
     if (drift.kind === "LIMIT_OFF" && drift.buyer !== null)

@@ -2,6 +2,7 @@
 // count, and whether something about them has moved since an instant of Postgres' clock.
 import type { Partition } from "../keys.ts";
 import type { Queryable } from "../ledger/database.ts";
+import { formatPosition, type Position } from "../movement.ts";
 
 const ORDER_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -45,12 +46,25 @@ export async function readOrderHolds(
   return new Map(result.rows.map((row) => [row.id, row]));
 }
 
+/** Numbers of the log under which fewer orders stand than were placed. */
+export async function readThinned(db: Queryable, at: Partition, positions: readonly Position[]): Promise<Set<string>> {
+  if (positions.length === 0) return new Set();
+  const result = await db.query<Position>(
+    `SELECT n.epoch, n.seq FROM unnest($3::bigint[], $4::bigint[]) AS n(epoch, seq)
+     WHERE (SELECT sum(m.holds) FROM stock_movements m WHERE m.sale_id = $1 AND m.partition = $2 AND m.epoch = n.epoch
+         AND m.seq = n.seq AND m.kind = 'place')
+       > (SELECT count(*) FROM orders o WHERE o.sale_id = $1 AND o.partition = $2 AND o.epoch = n.epoch AND o.seq = n.seq)`,
+    [at.saleId, at.partition, positions.map(({ epoch }) => epoch), positions.map(({ seq }) => seq)],
+  );
+  return new Set(result.rows.map(formatPosition));
+}
+
 /** Of ids that are no orders: those that left something behind, and those that are dead letters. */
 export async function readTraces(
   db: Queryable,
   at: Partition,
   ids: readonly string[],
-): Promise<{ traces: ReadonlySet<string>; deadLetters: ReadonlySet<string> }> {
+): Promise<{ traces: Set<string>; deadLetters: ReadonlySet<string> }> {
   const known = ids.filter(isOrderId);
   const traces = await db.query<{ id: string }>(
     `SELECT n.id FROM unnest($1::uuid[]) AS n(id)

@@ -11,13 +11,16 @@
 import type { Redis } from "ioredis";
 import type pg from "pg";
 import type { Partition } from "../keys.ts";
+import { formatPosition } from "../movement.ts";
 import type { Drift } from "./drift.ts";
 import { onSnapshot, readHead } from "./ledger-side.ts";
 import {
+  isOrderId,
   type OrderHold,
   readBuriedUse,
   readLimitUse,
   readOrderHolds,
+  readThinned,
   readTraces,
   scanHeldOrders,
   scanLimitUse,
@@ -103,17 +106,32 @@ export async function judgeHolds(
     const { position, records } = await readRecords(redis, at, "held", part);
     await untilApplied(pool, at, position, patience);
     const orders = await readOrderHolds(pool, at, part, t0);
-    const { traces, deadLetters } = await readTraces(
-      pool,
-      at,
-      part.filter((id) => !orders.has(id)),
-    );
+    const ownerless = part.filter((id) => !orders.has(id));
+    const { traces, deadLetters } = await readTraces(pool, at, ownerless);
+    for (const id of await placedHere(pool, at, ownerless, records)) traces.add(id);
     for (const id of part) {
       const drift = judgeHold(id, records.get(id) ?? null, orders.get(id), traces, deadLetters);
       if (drift) drifts.push(drift);
     }
   }
   return drifts;
+}
+
+/** Of holds without an order: those whose number of the log has placed more orders than there are. */
+async function placedHere(
+  pool: pg.Pool,
+  at: Partition,
+  ids: readonly string[],
+  records: ReadonlyMap<string, string | null>,
+): Promise<string[]> {
+  const positions = new Map(
+    ids.flatMap((id) => {
+      const hold = parseHeldRecord(records.get(id) ?? "");
+      return isOrderId(id) && hold ? [[id, hold.position] as const] : [];
+    }),
+  );
+  const thinned = await readThinned(pool, at, [...positions.values()]);
+  return [...positions].filter(([, position]) => thinned.has(formatPosition(position))).map(([id]) => id);
 }
 
 /** One hold against its order, both settled at one position. Pure. */

@@ -4,14 +4,19 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { partitionKeys } from "../../engine/keys.ts";
 import { listAudit } from "../../engine/ledger/audit.ts";
 import { findOrder } from "../../engine/ledger/orders.ts";
+import { loadSigningKey } from "../../engine/proof/key.ts";
+import { proveSale } from "../../engine/proof/prove.ts";
+import { verifyProof } from "../../engine/proof/verify.ts";
 import { type Drift, subjectOf } from "../../engine/reconciliation/drift.ts";
 import { inspectPartition } from "../../engine/reconciliation/inspect.ts";
 import { reconcilePartition } from "../../engine/reconciliation/reconcile.ts";
 import { openTestSale, startEngine, startPersister, startTestWorker } from "../support/assembly.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
 const database = await createTestDatabase();
+const key = loadSigningKey({ dataDir: scratchFolder("reconcile") });
 let redis: TestRedis;
 let shop: Awaited<ReturnType<typeof startEngine>>;
 let persister: Awaited<ReturnType<typeof startPersister>>;
@@ -221,5 +226,13 @@ describe("found, planned and mended:", () => {
     const next = await sale.place(randomUUID(), 1, "tok_ok");
     await until(async () => expect((await findOrder(shop.pool, next))?.status).toBe("CONFIRMED"));
     expect(await sale.inspect()).toMatchObject({ type: "CLEAN" });
+    expect(await findingsOf(sale.saleId)).toEqual([]);
   });
 });
+
+/** What the conservation proof finds wrong. */
+async function findingsOf(saleId: string) {
+  const deps = { pool: shop.pool, redis: shop.redis, stock: shop.engine.stock, key, version: "0.0.0-test" };
+  const { text } = await proveSale(deps, saleId);
+  return (await verifyProof(Buffer.from(text), key.publicKey)).findings.filter(({ holds }) => !holds);
+}
