@@ -25,6 +25,7 @@ const GOES_ON_WITHIN_MS = 20_000;
 export const redisWiped: Fault = {
   name: "redis-wiped",
   title: "FLUSHALL under load: nothing but 503, nothing sold from nothing; the operator's rebuild restores",
+  quick: true,
   async strike(stage) {
     const sinceMs = stage.history.now;
     await stage.system.redis.flushall();

@@ -35,11 +35,10 @@ export const persisterKilled: Fault = {
 };
 
 /** The crash points around a commit, made from outside: the proxy sees COMMIT go by, and the process dies there. */
-function killedAround(name: string, title: string, isQuick: boolean, hit: "cutBefore" | "loseAnswersTo"): Fault {
+function killedAround(name: string, title: string, hit: "cutBefore" | "loseAnswersTo"): Fault {
   return {
     name,
     title,
-    quick: isQuick,
     async strike(stage) {
       const { system, random, history } = stage;
       const [proxy, persister] = [system.path("persister>postgres"), system.process("persister")];
@@ -73,14 +72,12 @@ function killedAround(name: string, title: string, isQuick: boolean, hit: "cutBe
 export const persisterKilledBeforeCommit = killedAround(
   "persister-killed-before-commit",
   "persister dies with its COMMIT not yet arrived: no loss, no double",
-  false,
   "cutBefore",
 );
 
 export const persisterKilledAfterCommit = killedAround(
   "persister-killed-after-commit",
   "persister dies between its commit and XACK: no loss, no double",
-  true,
   "loseAnswersTo",
 );
 
@@ -88,7 +85,7 @@ function commitHit(name: string, title: string, hit: "cutBefore" | "loseAnswersT
   return {
     name,
     title,
-    quick: true,
+    ...(hit === "loseAnswersTo" && { quick: true }),
     async strike(stage) {
       const { system, random, history } = stage;
       const proxy = system.path("persister>postgres");

@@ -108,7 +108,6 @@ export const redisSilent: Fault = {
 export const scriptsFlushed: Fault = {
   name: "scripts-flushed",
   title: "SCRIPT FLUSH in a loop: no client sees an error",
-  quick: true,
   async strike({ system }) {
     const endsAt = performance.now() + FLUSH_FOR_MS;
     let fired = 0;

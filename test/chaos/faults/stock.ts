@@ -34,7 +34,6 @@ export const redisOversells: Fault = {
 export const epochRaised: Fault = {
   name: "epoch-raised",
   title: "the partition lives under a newer epoch than the callers know: nothing is accepted, settled or released",
-  quick: true,
   async strike(stage) {
     const { system, history } = stage;
     const { meta } = keysOf(stage);
@@ -64,7 +63,6 @@ export const epochRaised: Fault = {
 export const staleRelease: Fault = {
   name: "stale-release",
   title: "releases and settlements that mean another reservation: nothing moves",
-  quick: true,
   async strike(stage) {
     const { system, sale, random } = stage;
     const { redis } = system;
