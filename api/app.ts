@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import { CartCache } from "../engine/cart/cart-cache.ts";
 import { OnrushError } from "../engine/errors.ts";
 import { findApiKey } from "../engine/members/api-keys.ts";
+import { adminRoutes } from "./admin/routes.ts";
 import { accountRoutes } from "./auth/account-routes.ts";
 import { apiKeyRoutes } from "./auth/api-key-routes.ts";
 import { authRoutes } from "./auth/routes.ts";
@@ -75,6 +76,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   checkoutRoute(edge, cart);
   reorderRoute(edge, cart);
   apiKeyRoutes(edge, deps);
+  adminRoutes(edge, deps);
   honourRoute(edge, deps);
   rebuildRoutes(edge, deps);
   ticketRoute(edge, deps);

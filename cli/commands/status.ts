@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { Redis } from "ioredis";
 import type pg from "pg";
+import { INSTANCE_ROLES, type Instance, type InstanceRole, listInstances } from "../../engine/ledger/instances.ts";
 import { type Overview, readOverview } from "../../engine/ledger/overview.ts";
 import { countJobs, type QueueCounts } from "../../engine/outbox/jobs.ts";
 import { commandConnection, connect } from "../../engine/redis/connection.ts";
@@ -20,16 +21,10 @@ interface Status extends Overview {
     /** `null`: it did not answer; left out where nothing says where it is. */
     readonly api?: { readonly url: string; readonly ready: boolean } | null;
   };
-  /** Postgres connections by what holds them: which roles run. */
-  readonly roles: Readonly<Record<string, number>>;
+  readonly instances: readonly Instance[];
   readonly queues: readonly QueueCounts[];
 }
 
-const ROLE_NAMES: Readonly<Record<string, string>> = {
-  "onrush-api": "api",
-  "onrush-persister": "persister",
-  "onrush worker": "worker",
-};
 const ANSWER_MS_MAX = 3_000;
 
 export function statusCommand(program: Command): void {
@@ -56,11 +51,11 @@ async function read(pool: pg.Pool): Promise<Status> {
       () => false,
     );
     const overview = await readOverview(pool, isThere ? new PartitionStock(redis, new KnownPositions()) : undefined);
-    const roles = await runningRoles(pool);
+    const instances = await listInstances(pool);
     const queues = await countJobs(pool);
     const api = apiUrl ? { url: apiUrl, ready: await isReady(apiUrl) } : undefined;
     const findings = [...overview.findings];
-    for (const role of Object.values(ROLE_NAMES)) if (!roles[role]) findings.push(`No ${role} runs.`);
+    for (const role of missingRoles(instances)) findings.push(`No ${role} runs.`);
     if (api && !api.ready) findings.push(`The API at ${api.url} is not ready.`);
     for (const { queue, failed } of queues) if (failed > 0) findings.push(`${failed} job(s) of ${queue} failed.`);
     const servers = {
@@ -68,7 +63,7 @@ async function read(pool: pg.Pool): Promise<Status> {
       postgres: await describePostgres(pool),
       ...(api && { api }),
     };
-    return { ...overview, findings, servers, roles, queues };
+    return { ...overview, findings, servers, instances, queues };
   } finally {
     redis.disconnect();
   }
@@ -93,13 +88,8 @@ async function describePostgres(pool: pg.Pool) {
   return result.rows[0] ?? { version: "?", size: "?" };
 }
 
-async function runningRoles(pool: pg.Pool): Promise<Record<string, number>> {
-  const result = await pool.query<{ name: string; count: number }>(
-    `SELECT application_name AS name, count(*)::int AS count FROM pg_stat_activity
-     WHERE datname = current_database() AND application_name = ANY($1::text[]) GROUP BY application_name`,
-    [Object.keys(ROLE_NAMES)],
-  );
-  return Object.fromEntries(result.rows.map(({ name, count }) => [ROLE_NAMES[name] ?? name, count]));
+function missingRoles(instances: readonly Instance[]): InstanceRole[] {
+  return INSTANCE_ROLES.filter((role) => !instances.some((instance) => instance.role === role));
 }
 
 async function isReady(apiUrl: string): Promise<boolean> {
@@ -110,7 +100,8 @@ async function isReady(apiUrl: string): Promise<boolean> {
 
 function screen(status: Status, terminal: Terminal): string {
   const { colors, columns } = terminal;
-  const { servers, roles, orders, oldestUnfinished: oldest } = status;
+  const { servers, orders, oldestUnfinished: oldest } = status;
+  const missing = missingRoles(status.instances);
   const { redis, postgres, api } = servers;
   const unfinished = Object.entries(orders).map(([name, count]) => `${count} ${name}`);
   const facts = details([
@@ -119,9 +110,7 @@ function screen(status: Status, terminal: Terminal): string {
     ["api", api ? `${api.url}, ${api.ready ? "ready" : colors.red("not ready")}` : undefined],
     [
       "roles",
-      Object.values(ROLE_NAMES)
-        .map((name) => (roles[name] ? colors.green(name) : colors.red(`no ${name}`)))
-        .join(", "),
+      INSTANCE_ROLES.map((role) => (missing.includes(role) ? colors.red(`no ${role}`) : colors.green(role))).join(", "),
     ],
     ["unfinished", unfinished.length > 0 ? unfinished.join(", ") : "none"],
     [

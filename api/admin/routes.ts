@@ -1,0 +1,14 @@
+// What operators see and decide beyond sales and products.
+import type { ApiDependencies } from "../dependencies.ts";
+import type { Edge } from "../http/endpoint.ts";
+import { auditRoutes } from "./audit-routes.ts";
+import { deadLetterRoutes } from "./dead-letter-routes.ts";
+import { adminOrderRoutes } from "./order-routes.ts";
+import { overviewRoutes } from "./overview-routes.ts";
+
+export function adminRoutes(edge: Edge, deps: ApiDependencies): void {
+  overviewRoutes(edge, deps);
+  adminOrderRoutes(edge, deps);
+  deadLetterRoutes(edge, deps);
+  auditRoutes(edge, deps);
+}
