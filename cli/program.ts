@@ -6,6 +6,7 @@ import { completionCommand } from "./commands/completion.ts";
 import { deadCommands } from "./commands/dead.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { exportCommand } from "./commands/export.ts";
+import { honourCommand } from "./commands/honour.ts";
 import { jobCommands } from "./commands/jobs.ts";
 import { orderCommands } from "./commands/orders.ts";
 import { productCommands } from "./commands/product.ts";
@@ -54,6 +55,7 @@ export function createProgram(): Command {
   orderCommands(orders);
   exportCommand(orders);
   explainCommand(orders);
+  honourCommand(orders);
 
   const dead = group("dead", "what could not be applied to the ledger");
   deadCommands(dead);
