@@ -8,6 +8,7 @@ import { type LuaServer, startLuaServer } from "./server.ts";
 const SEED = 20_261_121;
 const SEQUENCES = 250;
 const TIMEOUT_MS = 240_000;
+const SHRINK_MS = 60_000;
 
 const databases = [await createTestDatabase(), await createTestDatabase(), await createTestDatabase()];
 let server: LuaServer;
@@ -22,6 +23,7 @@ it(
     const result = await runSequences({
       sequences: SEQUENCES,
       seed: SEED,
+      shrinkMs: SHRINK_MS,
       databaseUrls: databases.map(({ url }) => url),
       redisUrl: server.url,
     });

@@ -22,7 +22,7 @@ async function main(args: readonly string[]): Promise<number> {
   return options.breaks ? await prove(options.breaks, options) : await run(options);
 }
 
-async function run({ sequences, seed, lanes, path, verbose }: ModelOptions): Promise<number> {
+async function run({ sequences, seed, lanes, path, shrinkMs, verbose }: ModelOptions): Promise<number> {
   say(`Seed ${seed}. Again: npm run model -- --sequences ${sequences} --seed ${seed} --lanes ${lanes}`);
   const servers = await startModelServers(lanes);
   try {
@@ -33,6 +33,7 @@ async function run({ sequences, seed, lanes, path, verbose }: ModelOptions): Pro
       sequences,
       seed,
       path,
+      shrinkMs,
       ...servers,
       onDisagreement: (error) => say(`  A sequence disagrees (${firstLine(error)}); looking for the shortest one ...`),
       onProgress: (done) => {
@@ -56,11 +57,11 @@ async function run({ sequences, seed, lanes, path, verbose }: ModelOptions): Pro
   }
 }
 
-async function prove(breaks: readonly Break[], { sequences, seed, lanes }: ModelOptions): Promise<number> {
+async function prove(breaks: readonly Break[], { sequences, seed, lanes, shrinkMs }: ModelOptions): Promise<number> {
   let missed = 0;
   for (const broken of breaks) {
     say(`${broken.name}: ${broken.without}`);
-    const { word, by } = await tryBreak(broken, { sequences, seed, lanes });
+    const { word, by } = await tryBreak(broken, { sequences, seed, lanes, shrink: shrinkMs / 1_000 });
     if (word !== "noticed") missed += 1;
     process.stdout.write(`${broken.name.padEnd(24)} ${word.padEnd(9)} ${by}\n`);
   }

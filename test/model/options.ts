@@ -7,6 +7,7 @@ export interface ModelOptions {
   readonly seed: number;
   readonly lanes: number;
   readonly path: string | undefined;
+  readonly shrinkMs: number;
   readonly verbose: boolean;
   /** Breaks the code in these ways instead, and shows that the model notices. */
   readonly breaks: readonly Break[] | undefined;
@@ -35,6 +36,7 @@ export function readOptions(args: readonly string[]): ModelOptions {
       LANES,
     )
     .option("--path <path>", "replays one disagreement, with the seed and path that it named")
+    .option("--shrink <seconds>", "how long to look for a shorter disagreement", wholeNumber(0, 3_600), 60)
     .option("--verbose", "says how often each thing happened")
     .option("--breaks [name...]", `breaks copies of the code, and shows that it is noticed: ${NAMES}`)
     .addHelpText(
@@ -50,6 +52,7 @@ export function readOptions(args: readonly string[]): ModelOptions {
     seed?: number;
     lanes: number;
     path?: string;
+    shrink: number;
     verbose?: boolean;
     breaks?: string[] | true;
   }>();
@@ -62,6 +65,7 @@ export function readOptions(args: readonly string[]): ModelOptions {
     seed: given.seed ?? Math.floor(Math.random() * 1_000_000),
     lanes: given.lanes,
     path: given.path,
+    shrinkMs: given.shrink * 1_000,
     verbose: given.verbose ?? false,
   };
 }

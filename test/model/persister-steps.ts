@@ -128,8 +128,9 @@ export async function rebuild(world: World): Promise<void> {
     reported: ledger.reported?.epoch === ledger.epoch ? ledger.reported.seq : 0,
   });
   const { lost, heldBack } = ledger.raiseEpoch();
-  for (const [id, sku, quantity] of await newHoldbacks(world))
-    ledger.holdbacks.set(id, { sku, quantity, returned: false });
+  const made = await newHoldbacks(world);
+  assert.deepEqual(new Map(made.map(([, sku, quantity]) => [sku, quantity])), heldBack, "what is held back");
+  for (const [id, sku, quantity] of made) ledger.holdbacks.set(id, { sku, quantity, returned: false });
   world.redis = world.rebuilt();
   const back = [...ledger.holdbacks.values()].filter(({ returned }) => !returned);
   assert.deepEqual(

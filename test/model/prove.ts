@@ -16,7 +16,7 @@ export interface BreakResult {
 
 export async function tryBreak(
   { edits }: Break,
-  options: { sequences: number; seed: number; lanes: number },
+  options: { sequences: number; seed: number; lanes: number; shrink: number },
 ): Promise<BreakResult> {
   let tree: ReturnType<typeof mutatedTree>;
   try {

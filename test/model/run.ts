@@ -5,14 +5,13 @@ import { type Lane, openLane } from "./lane.ts";
 import { runSequence } from "./sequence.ts";
 import { type Step, sequence } from "./steps.ts";
 
-/** The shortest sequence that was found until then is good enough. */
-const SHRINK_MS_MAX = 60_000;
-
 export interface RunOptions {
   readonly sequences: number;
   readonly seed: number;
   /** Replays one counterexample of a lane, as its failure named it. */
   readonly path?: string | undefined;
+  /** How long a shorter disagreement is looked for; the shortest of those found until then is told. */
+  readonly shrinkMs: number;
   /** A database a lane. */
   readonly databaseUrls: readonly string[];
   readonly redisUrl: string;
@@ -44,7 +43,7 @@ export async function runSequences(options: RunOptions): Promise<RunResult> {
         for (const [what, times] of await runSequence(lane, steps)) seen.set(what, (seen.get(what) ?? 0) + times);
       } catch (error) {
         if (!failing) options.onDisagreement?.(error, steps);
-        failing ??= { lane: i, shrinkUntil: performance.now() + SHRINK_MS_MAX };
+        failing ??= { lane: i, shrinkUntil: performance.now() + options.shrinkMs };
         lane.abandon();
         throw error;
       }

@@ -123,6 +123,7 @@ function take(world: World, step: Step): Promise<unknown> {
 async function bringToEnd(world: World): Promise<void> {
   while (world.lateCalls.length > 0) await lateCall(world, { do: "late call arrives", which: 0 });
   if (needsRebuild(world)) await rebuild(world);
+  await zombieApplies(world);
   await drain(world);
   const { ledger } = world;
   if (ledger.unapplied().length > 0) await deliver(world);
