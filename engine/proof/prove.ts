@@ -32,7 +32,7 @@ import {
 import { Chain, movementChain } from "./chain.ts";
 import { FORMAT, type PartitionProof, type Proof, type SkuProof, type SkuTotals, signProof } from "./document.ts";
 import type { SigningKey } from "./key.ts";
-import { compareRedis, lookAtRedis, type RedisPicture } from "./redis.ts";
+import { compareRedis, lookAtRedis, type MovedUnits, type RedisPicture } from "./redis.ts";
 
 export interface ProveDependencies {
   readonly pool: pg.Pool;
@@ -117,7 +117,8 @@ async function readProof(
       snapshot.position.epoch === of.epoch &&
       snapshot.position.seq < of.seq;
     const later = isBehind ? await sumMovementsAfter(client, saleId, partition, snapshot.position) : [];
-    const skusHere = ofPartition(skus).map((figures) => skuProof(figures, ofPartition(sums)));
+    const moved: MovedUnits = new Map(ofPartition(sums).map((sum) => [`${sum.productId} ${sum.kind}`, sum]));
+    const skusHere = ofPartition(skus).map((figures) => skuProof(figures, moved));
     const { state, epoch, seq, reservation } = of;
     proven.push({
       partition,
@@ -134,7 +135,7 @@ async function readProof(
         lost: ofEpoch(numbers.lost, epoch),
       })),
       movements: digests.movements.get(partition) ?? { rows: 0, digest: movementChain(saleId, partition).digest },
-      redis: compareRedis(of, skusHere, ofPartition(sums), snapshot, later, letters.has(partition)),
+      redis: compareRedis(of, skusHere, moved, snapshot, later, letters.has(partition)),
     });
   }
   const redisAt = proven
@@ -171,10 +172,10 @@ async function readProof(
   };
 }
 
-function skuProof(figures: SkuFigures, sums: readonly MovementSum[]): SkuProof {
+function skuProof(figures: SkuFigures, movedUnits: MovedUnits): SkuProof {
   const { productId, allocated, initial, restocked, writtenOff, undelivered, reserved, sold, holdback } = figures;
   const moved = (kind: MovementSum["kind"]) => {
-    const sum = sums.find((of) => of.productId === productId && of.kind === kind);
+    const sum = movedUnits.get(`${productId} ${kind}`);
     return sum ? sum.quantity - sum.refused : 0;
   };
   const log = {
@@ -201,25 +202,26 @@ function skuProof(figures: SkuFigures, sums: readonly MovementSum[]): SkuProof {
 }
 
 function totalsOf(figures: readonly SkuFigures[], partitions: readonly PartitionProof[]): SkuTotals[] {
-  const names = new Map(figures.map(({ productId, name }) => [productId, name]));
-  const rows = partitions.flatMap((of) => of.skus);
-  return [...names].map(([productId, name]) => {
-    const sum = (unit: Exclude<keyof SkuTotals, "productId" | "name">) =>
-      rows.filter((sku) => sku.productId === productId).reduce((total, sku) => total + sku[unit], 0);
-    return {
+  const totals = new Map<string, SkuTotals>();
+  const names = new Map(figures.map(({ productId, name }) => [productId, name.toWellFormed()]));
+  for (const sku of partitions.flatMap((of) => of.skus)) {
+    const { productId } = sku;
+    const sum = totals.get(productId);
+    totals.set(productId, {
       productId,
-      name: name.toWellFormed(),
-      allocated: sum("allocated"),
-      initial: sum("initial"),
-      restocked: sum("restocked"),
-      writtenOff: sum("writtenOff"),
-      available: sum("available"),
-      undelivered: sum("undelivered"),
-      reserved: sum("reserved"),
-      sold: sum("sold"),
-      holdback: sum("holdback"),
-    };
-  });
+      name: names.get(productId) ?? "",
+      allocated: sku.allocated + (sum?.allocated ?? 0),
+      initial: sku.initial + (sum?.initial ?? 0),
+      restocked: sku.restocked + (sum?.restocked ?? 0),
+      writtenOff: sku.writtenOff + (sum?.writtenOff ?? 0),
+      available: sku.available + (sum?.available ?? 0),
+      undelivered: sku.undelivered + (sum?.undelivered ?? 0),
+      reserved: sku.reserved + (sum?.reserved ?? 0),
+      sold: sku.sold + (sum?.sold ?? 0),
+      holdback: sku.holdback + (sum?.holdback ?? 0),
+    });
+  }
+  return [...totals.values()];
 }
 
 function sumOfMoney(money: readonly Omit<Proof["money"]["total"], never>[]): Proof["money"]["total"] {

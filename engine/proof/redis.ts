@@ -40,6 +40,9 @@ export async function lookAtRedis(
   return picture;
 }
 
+/** The movements of a partition, summed, by product and kind with a blank between. */
+export type MovedUnits = ReadonlyMap<string, MovementSum>;
+
 /** Units: available, reserved, sold. */
 type Triple = [number, number, number];
 
@@ -56,13 +59,13 @@ const EFFECT: Record<MovementSum["kind"], Triple> = {
 /**
  * Compares a partition.
  *
- * @param sums the movements of the partition, for what the ledger refused and Redis holds
+ * @param moved for what the ledger refused and Redis holds
  * @param later what was applied since Redis was looked at
  */
 export function compareRedis(
   of: PartitionFigures,
   skus: readonly SkuProof[],
-  sums: readonly MovementSum[],
+  moved: MovedUnits,
   snapshot: PartitionSnapshot | "absent" | undefined,
   later: readonly LaterMovement[],
   mayHoldLetters: boolean,
@@ -73,9 +76,10 @@ export function compareRedis(
   const seen = { epoch, seq, at: new Date(snapshot.atMs).toISOString() };
   if (epoch !== of.epoch) return { verdict: "absent", ...seen, skus: [] };
   if (seq > of.seq) return { verdict: "in flight", ...seen, skus: [] };
+  const laterBySku = Map.groupBy(later, (movement) => movement.productId);
   const rows = skus.map((sku) => {
     const redis = snapshot.stock.get(sku.productId) ?? { available: 0, reserved: 0, sold: 0 };
-    const ledger = expectedUnits(sku, sums, later);
+    const ledger = expectedUnits(sku, moved, laterBySku.get(sku.productId) ?? []);
     return { productId: sku.productId, redis: [redis.available, redis.reserved, redis.sold], ledger };
   });
   const differs = rows.some(({ redis, ledger }) => redis.some((units, i) => units !== ledger[i]));
@@ -83,15 +87,13 @@ export function compareRedis(
   return { verdict, ...seen, skus: rows };
 }
 
-function expectedUnits(sku: SkuProof, sums: readonly MovementSum[], later: readonly LaterMovement[]): Triple {
-  const refused = (kind: MovementSum["kind"]) =>
-    sums.find((sum) => sum.productId === sku.productId && sum.kind === kind)?.refusedNow ?? 0;
+function expectedUnits(sku: SkuProof, moved: MovedUnits, later: readonly LaterMovement[]): Triple {
+  const refused = (kind: MovementSum["kind"]) => moved.get(`${sku.productId} ${kind}`)?.refusedNow ?? 0;
   const reserved = sku.reserved + refused("place") - refused("settle") - refused("release");
   const sold = sku.sold + refused("settle");
   const available = sku.allocated - sku.holdback - sku.undelivered - reserved - sold;
   const units: Triple = [available, reserved, sold];
-  for (const { productId, kind, quantity, heldBack } of later) {
-    if (productId !== sku.productId) continue;
+  for (const { kind, quantity, heldBack } of later) {
     const effect = EFFECT[kind];
     for (const i of [0, 1, 2] as const) units[i] -= effect[i] * quantity;
     // A unit that was held back never was available.

@@ -70,7 +70,7 @@ async function explained<T extends Explanation["type"]>(
 const isStatus = (orderId: string, status: string) =>
   until(async () => expect((await findOrder(shop.pool, orderId))?.status).toBe(status));
 
-describe("an accepted order", () => {
+describe("an accepted order", { timeout: 120_000 }, () => {
   it("is explained by what the script found, its entry, its payment and its movements", async () => {
     const sale = await openTestSale(shop, { stock: 7, perCustomerLimit: 5 });
     const customerId = randomUUID();
@@ -147,7 +147,7 @@ describe("an accepted order", () => {
   });
 });
 
-describe("a refusal", () => {
+describe("a refusal", { timeout: 120_000 }, () => {
   it.each([
     ["SOLD_OUT", { quantity: 4 }, { remaining: 3 }],
     ["LIMIT_EXCEEDED", { quantity: 3 }, { limit: 2, used: 0 }],
@@ -221,7 +221,7 @@ describe("a refusal", () => {
   });
 });
 
-describe("over HTTP", () => {
+describe("over HTTP", { timeout: 120_000 }, () => {
   it("a problem document's id leads operators, and nobody else, to the explanation", async () => {
     const { saleId, productId } = await api.sale({ stock: 1 });
     const body = { saleId, customerId: randomUUID(), items: [{ productId, quantity: 2 }] };

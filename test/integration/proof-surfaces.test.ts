@@ -31,7 +31,7 @@ function onrush(args: string[], env: Record<string, string> = {}) {
   });
 }
 
-describe("onrush stock prove and verify", () => {
+describe("onrush stock prove and verify", { timeout: 180_000 }, () => {
   it("make a proof, and verify it with nothing but the key", async () => {
     const { saleId } = await shop.sale({ stock: 10 });
     const made = await onrush(["prove", "--sale", saleId, "--out", file("a.json"), "--ledger", file("a.jsonl")]);
@@ -74,7 +74,7 @@ describe("onrush stock prove and verify", () => {
   });
 });
 
-describe("the API", () => {
+describe("the API", { timeout: 180_000 }, () => {
   it("gives an administrator the proof and everybody its key, and both fit", async () => {
     const { saleId } = await shop.sale({ stock: 3 });
     const key = await callApp(signed, "GET", "/api/v1/proof-key");

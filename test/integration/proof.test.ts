@@ -75,7 +75,7 @@ async function sale(): Promise<Sale> {
 const failing = async (text: string) =>
   (await verify(text)).findings.filter((finding) => !finding.holds).map((finding) => finding.check);
 
-describe("the proof of sound books", () => {
+describe("the proof of sound books", { timeout: 120_000 }, () => {
   it("says what became of every unit and of the money, and holds", async () => {
     const { saleId, productId } = await sale();
     const { proof, text } = await prove(saleId);
@@ -174,7 +174,7 @@ describe("the proof of sound books", () => {
   });
 });
 
-describe("the proof of broken books", () => {
+describe("the proof of broken books", { timeout: 120_000 }, () => {
   const UNITS = "allocated = available + undelivered + reserved + sold + holdback";
   const LOG = "the movements of the log add up to the stock";
   const LINES = "the orders' lines add up to the stock";
