@@ -2,7 +2,7 @@
 import type { PlaceCall } from "../durability/durability.ts";
 import { type Partition, partitionName } from "../keys.ts";
 import type { KnownPositions } from "../stock/known-positions.ts";
-import { Batcher, BatcherFullError } from "./batcher.ts";
+import { Batcher } from "./batcher.ts";
 import {
   LINES_PER_CALL_MAX,
   ORDERS_PER_CALL_MAX,
@@ -48,13 +48,10 @@ export class Admission {
   }
 
   /** Decides one order. The outcome says everything; a rejection is a defect. */
-  async place(partition: Partition, epoch: number, placement: Placement): Promise<PlaceOutcome> {
-    try {
-      return await this.#batcher(partition, epoch).submit(placement);
-    } catch (error) {
-      if (error instanceof BatcherFullError) return { type: "OVERLOADED", cause: "queue" };
-      throw error;
-    }
+  place(partition: Partition, epoch: number, placement: Placement): Promise<PlaceOutcome> {
+    const batcher = this.#batcher(partition, epoch);
+    if (batcher.isFull) return Promise.resolve({ type: "OVERLOADED", cause: "queue" });
+    return batcher.submit(placement);
   }
 
   /** Orders that wait for a call, over all partitions. */

@@ -43,9 +43,14 @@ export class Batcher<Item, Result> {
     return this.#waiting.length;
   }
 
+  /** Whether so many wait that no more are taken. */
+  get isFull(): boolean {
+    return this.#waiting.length >= this.#options.waitingMax;
+  }
+
   /** @throws BatcherFullError (as a rejection) when too many items wait already; the item was not sent then */
   submit(item: Item): Promise<Result> {
-    if (this.#waiting.length >= this.#options.waitingMax) return Promise.reject(new BatcherFullError());
+    if (this.isFull) return Promise.reject(new BatcherFullError());
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
       this.#schedule();
