@@ -170,7 +170,8 @@ class Batch {
       timeline,
     });
     // A second line of the same id in this batch is a duplicate like one of an earlier batch.
-    this.#orders.set(id, { id, status: last.status, stockState: "reserved", holdReservation: reservation });
+    const stockState = fits ? "reserved" : "refused";
+    this.#orders.set(id, { id, status: last.status, stockState, holdReservation: reservation });
     if (last.status === "CANCELLING") this.#compensationsDue.push(id);
     else if (method !== "later") this.#paymentsDue.push(id);
   }

@@ -114,6 +114,13 @@ describe("planBatch", () => {
     expect(plan.stock).toEqual([]);
   });
 
+  it("frees nothing either when the guard refused the hold in the same batch", () => {
+    const batch = [place(1, order("a", 1, { [COFFEE]: 2 })), move("release", 2, "a", 1, 2)];
+    const plan = planBatch(batch, state({ [COFFEE]: [5, 5, 0] }));
+    expect(plan.stock).toEqual([]);
+    expect(plan.movements.map(({ refused }) => refused)).toEqual([2, 2]);
+  });
+
   it("sets a hold under another reservation number aside", () => {
     const before = { ...state({ [COFFEE]: [5, 2, 0] }), orders: [known("a", 9, "reserved")] };
     const plan = planBatch([move("release", 1, "a", 1, 2)], before);
