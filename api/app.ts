@@ -24,6 +24,7 @@ import { createRateLimits } from "./http/rate-limits.ts";
 import { documentationRoutes } from "./operations/documentation.ts";
 import { healthRoutes } from "./operations/health.ts";
 import { createMetrics } from "./operations/metrics.ts";
+import { reconciliationRoutes } from "./operations/reconciliation.ts";
 import { orderChangeRoutes } from "./orders/change-routes.ts";
 import { placeOrderRoute } from "./orders/place.ts";
 import { orderReadRoutes } from "./orders/read-routes.ts";
@@ -83,6 +84,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   proofRoutes(edge, deps);
   explanationRoutes(edge, deps);
   healthRoutes(edge, deps);
+  reconciliationRoutes(edge, deps);
   documentationRoutes(edge);
   if (deps.statusCounters) exposeStatusCounters(edge.metrics.registry, deps.statusCounters);
 
