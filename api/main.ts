@@ -91,7 +91,7 @@ await runService({ role: "api", whileWaiting: startWaitingServer }, async (confi
       // Whoever waits for a commit is answered with what is known, so that the server need not wait for them.
       engine.commits.stop();
       await Promise.all([status.stop(), server.stop()]);
-      engine.stop();
+      await engine.stop();
       endedSessions?.stop();
       subscriber.disconnect();
       redis.disconnect();

@@ -162,6 +162,25 @@ describe("the proof of sound books", { timeout: 120_000 }, () => {
     persister = await startPersister(servers());
   });
 
+  it("names entries that could not be read, and what Redis holds for them", async () => {
+    const { saleId, productId } = await openTestSale(shop, { stock: 10 });
+    const { meta, stock, stream } = partitionKeys({ saleId, partition: 0 });
+    await shop.redis
+      .multi()
+      .hincrby(stock, `${productId}|a`, -2)
+      .hincrby(stock, `${productId}|r`, 2)
+      .hincrby(meta, "seq", 1)
+      .xadd(stream, "1-2", "kind", "place", "at", "1", "deadline", "1", "lines", "nonsense")
+      .exec();
+    await until(async () => {
+      const { proof, text } = await prove(saleId);
+      expect(proof.deadLetters).toEqual([{ partition: 0, kind: "place", state: "open", count: 1 }]);
+      expect(proof.partitions[0]?.redis.verdict).toBe("dead letters");
+      expect(proof.partitions[0]?.epochs).toEqual([{ epoch: 1, last: 2, applied: 2, gaps: [], lost: [] }]);
+      expect(await failing(text)).toEqual([]);
+    });
+  });
+
   it("says that Redis could not be asked", async () => {
     const { saleId } = await sale();
     const { proof, text } = await proveSale({ pool: shop.pool, key, version: "0" }, saleId);
