@@ -2,16 +2,12 @@
 import { createServer } from "node:net";
 import { StartFailure } from "./failure.ts";
 
-/** The port to listen on: the one given, or a free one for 0. @throws StartFailure when it cannot be listened on. */
-export function usablePort(host: string, port: number): Promise<number> {
+/** Resolves when the port (0: some port) can be listened on. @throws StartFailure when it cannot. */
+export function usablePort(host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", (error: NodeJS.ErrnoException) => reject(new StartFailure(explain(host, port, error))));
-    server.listen({ host, port }, () => {
-      const address = server.address();
-      const actual = typeof address === "object" && address ? address.port : port;
-      server.close(() => resolve(actual));
-    });
+    server.listen({ host, port }, () => server.close(() => resolve()));
   });
 }
 

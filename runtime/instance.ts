@@ -81,7 +81,9 @@ class Instance {
     const config = loadConfig(env);
     const directory = DataDirectory.open(config.dataDir, localUrl(config.host, config.port));
     this.#directory = directory;
-    const port = config.roles.includes("api") ? await usablePort(config.host, config.port) : config.port;
+    // Any free one is the API's own to choose: between a choice here and its start another process could take it.
+    if (config.roles.includes("api")) await usablePort(config.host, config.port);
+    const { port } = config;
     await endLeftovers(directory);
     const secrets = loadSecrets(directory);
 
@@ -143,10 +145,14 @@ class Instance {
     const { roles, host } = facts.config;
     let apiUrl = roles.includes("api") ? localUrl(host, facts.port) : null;
     for (const role of ROLE_START_ORDER.filter((role) => roles.includes(role))) {
-      const onReady = (message: { url?: string }) => {
-        if (role === "api") apiUrl = message.url ?? apiUrl;
+      const environment = roleEnvironment(role, facts);
+      const onReady = ({ url }: { url?: string }) => {
+        if (role !== "api" || url === undefined) return;
+        apiUrl = url;
+        // Started again, it is to be found where it was.
+        if (facts.port === 0) environment["PORT"] = new URL(url).port;
       };
-      await this.#run(roleProcess(role, entries[role], roleEnvironment(role, facts), onReady));
+      await this.#run(roleProcess(role, entries[role], environment, onReady));
     }
     return apiUrl;
   }

@@ -4,7 +4,7 @@ import type { DataDirectory } from "./data-directory.ts";
 import { ensureDatabase, postgresServer } from "./embedded/postgres.ts";
 import { redisServer } from "./embedded/redis.ts";
 import type { RedisRole } from "./embedded/redis-acl.ts";
-import { freePort, type ServerSpec, untilReady } from "./embedded/server.ts";
+import { freePort, onFreePort, type ServerSpec, untilReady } from "./embedded/server.ts";
 import type { Secrets } from "./secrets.ts";
 import type { ProcessSpec } from "./supervisor.ts";
 
@@ -37,14 +37,30 @@ export async function startServers(
   secrets: Secrets,
   run: (spec: ProcessSpec) => Promise<void>,
 ): Promise<Servers> {
-  const ports = await choosePorts(directory);
-  const redis = config.redisUrl ? undefined : embeddedRedis(directory, secrets, ports.redis);
-  if (redis) await run(asProcess(redis));
+  // The ports of the last time when they are free: addresses that somebody noted down stay good.
+  const last = (directory.readJson(PORTS_FILE) ?? {}) as Partial<Ports>;
+  const start = async <S extends ServerSpec>(server: S) => {
+    await run(asProcess(server));
+    return server;
+  };
+  const redis = config.redisUrl
+    ? undefined
+    : await onFreePort((port) => start(embeddedRedis(directory, secrets, port)), last.redis);
+  const postgres = config.databaseUrl
+    ? undefined
+    : await onFreePort((port) => start(embeddedPostgres(directory, secrets, port)), last.postgres);
+  const ports = {
+    ...last,
+    ...(redis && { redis: redis.port }),
+    ...(postgres && { postgres: postgres.port }),
+    gateway: await freePort(last.gateway),
+  };
+  directory.writeJson(PORTS_FILE, ports);
   const redisUrl = config.redisUrl ?? redis?.urlOf("onrush_admin") ?? "";
   return {
     redisUrl,
     redisUrlOf: (role) => redis?.urlOf(REDIS_ROLE[role]) ?? redisUrl,
-    databaseUrl: config.databaseUrl ?? (await startEmbeddedPostgres(directory, secrets, ports.postgres, run)),
+    databaseUrl: config.databaseUrl ?? (postgres ? await ensureDatabase(postgres, DATABASE) : ""),
     paymentGatewayPort: ports.gateway,
     generatedAdminPassword: config.databaseUrl ? undefined : secrets.adminPassword,
   };
@@ -59,33 +75,14 @@ function embeddedRedis(directory: DataDirectory, secrets: Secrets, port: number)
   });
 }
 
-async function startEmbeddedPostgres(
-  directory: DataDirectory,
-  secrets: Secrets,
-  port: number,
-  run: (spec: ProcessSpec) => Promise<void>,
-): Promise<string> {
-  const postgres = postgresServer({
+function embeddedPostgres(directory: DataDirectory, secrets: Secrets, port: number) {
+  return postgresServer({
     directory: directory.file("postgres"),
     logFile: directory.file("postgres.log"),
     port,
     password: secrets.postgres,
     instanceId: secrets.instanceId,
   });
-  await run(asProcess(postgres));
-  return ensureDatabase(postgres, DATABASE);
-}
-
-/** The ports of the last time when they are free: addresses that somebody noted down stay good. */
-async function choosePorts(directory: DataDirectory): Promise<Ports> {
-  const last = (directory.readJson(PORTS_FILE) ?? {}) as Partial<Ports>;
-  const ports = {
-    redis: await freePort(last.redis),
-    postgres: await freePort(last.postgres),
-    gateway: await freePort(last.gateway),
-  };
-  directory.writeJson(PORTS_FILE, ports);
-  return ports;
 }
 
 function asProcess(server: ServerSpec): ProcessSpec {

@@ -89,7 +89,7 @@ export function postgresServer(options: PostgresServerOptions): PostgresServer {
       closeSync(log);
       return child;
     },
-    probe: () => withConnection(urlOf("postgres"), (client) => client.query("SELECT 1")),
+    probe: (pid) => withConnection(urlOf("postgres"), (client) => checkIsOwn(client, pid)),
     stopSignal: "SIGINT", // a fast shutdown: open transactions are rolled back, what is committed stays
     stopTimeoutMs: STOP_TIMEOUT_MS,
   };
@@ -102,6 +102,11 @@ export async function ensureDatabase(server: PostgresServer, name: string): Prom
     if (found.rowCount === 0) await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)}`);
   });
   return server.urlOf(name);
+}
+
+async function checkIsOwn(client: pg.Client, pid: number | undefined): Promise<void> {
+  const result = await client.query("SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)::int AS pid");
+  if (result.rows[0]?.pid !== pid) throw new Error("another Postgres answers at this port");
 }
 
 function platformPackage(): { native: string; version: string } {

@@ -43,7 +43,7 @@ export function redisServer(options: RedisServerOptions): RedisServer {
       closeSync(log);
       return child;
     },
-    probe: () => probe(urlOf("onrush_admin")),
+    probe: (pid) => probe(urlOf("onrush_admin"), pid),
     stopSignal: "SIGTERM",
     stopTimeoutMs: STOP_TIMEOUT_MS,
   };
@@ -73,7 +73,7 @@ function configuration(options: RedisServerOptions): string {
 }
 
 /** PING is answered with an error while the append-only file is being loaded. */
-async function probe(url: string): Promise<void> {
+async function probe(url: string, pid: number | undefined): Promise<void> {
   const client = new Redis(url, {
     lazyConnect: true,
     retryStrategy: () => null,
@@ -89,6 +89,8 @@ async function probe(url: string): Promise<void> {
   try {
     await client.connect();
     await client.ping();
+    const [, answering] = /^process_id:(\d+)/m.exec(await client.info("server")) ?? [];
+    if (Number(answering) !== pid) throw new Error("another Redis answers at this port");
   } catch (error) {
     throw problem ?? error;
   } finally {

@@ -6,7 +6,7 @@ import path from "node:path";
 import type { TestProject } from "vitest/node";
 import { migrate } from "../../persister/migrate.ts";
 import { ensureDatabase, postgresServer } from "../../runtime/embedded/postgres.ts";
-import { freePort } from "../../runtime/embedded/server.ts";
+import { onFreePort } from "../../runtime/embedded/server.ts";
 import { launch } from "./launch.ts";
 import { scratchFolder } from "./scratch.ts";
 
@@ -23,15 +23,18 @@ const TEMPLATE = "onrush_template";
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const directory = scratchFolder("postgres");
-  const server = postgresServer({
-    directory: path.join(directory, "data"),
-    logFile: path.join(directory, "postgres.log"),
-    port: await freePort(),
-    password: randomUUID(),
-    instanceId: path.basename(directory),
-    durable: false,
+  const password = randomUUID();
+  const { server, running } = await onFreePort(async (port) => {
+    const server = postgresServer({
+      directory: path.join(directory, "data"),
+      logFile: path.join(directory, "postgres.log"),
+      port,
+      password,
+      instanceId: path.basename(directory),
+      durable: false,
+    });
+    return { server, running: await launch(server) };
   });
-  const running = await launch(server);
   const stop = async () => {
     await running.stop();
     rmSync(server.dataDirectory, { recursive: true, force: true });

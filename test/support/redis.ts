@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { redisServer } from "../../runtime/embedded/redis.ts";
 import { REDIS_ROLES, type RedisPasswords, type RedisRole } from "../../runtime/embedded/redis-acl.ts";
-import { freePort } from "../../runtime/embedded/server.ts";
+import { onFreePort } from "../../runtime/embedded/server.ts";
 import { launch, type RunningServer } from "./launch.ts";
 
 export type TestRedisOptions = {
@@ -35,11 +35,14 @@ export type TestRedis = {
 
 export async function startTestRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
   const directory = mkdtempSync(path.join(tmpdir(), "onrush-test-redis-"));
-  const port = await freePort();
   const passwords = Object.fromEntries(REDIS_ROLES.map((role) => [role, `${role}_password`])) as RedisPasswords;
   const logFile = path.join(directory, "redis.log");
-  const server = redisServer({ ...options, directory, logFile, port, passwords });
-  let running: RunningServer | undefined = await launch(server);
+  const first = await onFreePort(async (port) => {
+    const server = redisServer({ ...options, directory, logFile, port, passwords });
+    return { server, running: await launch(server) };
+  });
+  const { server } = first;
+  let running: RunningServer | undefined = first.running;
   const end = async (how: "stop" | "kill") => {
     const ending = running;
     running = undefined;
@@ -48,7 +51,7 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
   return {
     url: server.urlOf("onrush_admin"),
     urlOf: server.urlOf,
-    port,
+    port: server.port,
     directory,
     pid: () => running?.pid ?? 0,
     kill: () => end("kill"),
