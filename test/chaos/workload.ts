@@ -11,8 +11,11 @@ export interface Load {
   readonly ordersPerSecond: number;
   /** Buys for at least so long. */
   readonly forMs: number;
-  /** Reservations that nobody pays for are made until the end, and not only in the beginning. */
-  readonly unpaidAllAlong?: boolean;
+  /**
+   * Reservations that nobody pays for: `early`, the default, so that the run need not wait for them; `always`: until the
+   * end; `left`: the same, and nobody ever pays or cancels one.
+   */
+  readonly unpaid?: "early" | "always" | "left";
   /** Cards that are hard to charge, and which part of the orders pays by them; default: none. */
   readonly hardCards?: { readonly tokens: readonly string[]; readonly part: number };
 }
@@ -75,7 +78,7 @@ export function startCrowd(apiUrl: string, sale: Sale, history: History, seed: n
 }
 
 function draw(random: Random, buyers: readonly string[], sale: Sale, load: Load, sinceMs: number): Wish {
-  const { hardCards, unpaidAllAlong = false } = load;
+  const { hardCards, unpaid = "early" } = load;
   const pick = <T>(from: readonly T[]) => from[Math.floor(random() * from.length)] as T;
   const weights = [0, 0, 0, 1, 2, 2, 3]; // the one that is gone at once is wanted by few
   const line = (): Line => ({
@@ -92,8 +95,8 @@ function draw(random: Random, buyers: readonly string[], sale: Sale, load: Load,
     return { ...wish, payment: { method: "card", token: pick(hardCards.tokens) }, next: "watch" };
   }
   const [means, after] = [random(), random()];
-  if (means < 0.15 && (unpaidAllAlong || sinceMs < UNPAID_UNTIL_MS || after < 0.8)) {
-    const next = after < 0.45 ? "cancel" : after < 0.8 ? "pay" : "leave";
+  if (means < 0.15 && (unpaid !== "early" || sinceMs < UNPAID_UNTIL_MS || after < 0.8)) {
+    const next = unpaid === "left" ? "leave" : after < 0.45 ? "cancel" : after < 0.8 ? "pay" : "leave";
     return { ...wish, payment: { method: "later" }, next };
   }
   const token =

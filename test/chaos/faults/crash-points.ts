@@ -77,7 +77,7 @@ const COMES_WITHIN_MS = 20_000;
 const BETWEEN = 5;
 const SELLS_WITHIN_MS = 20_000;
 /** Reservations run out all the time, so that there is always something to expire. */
-const CRASH_LOAD: Partial<Load> = { unpaidAllAlong: true };
+const CRASH_LOAD: Partial<Load> = { unpaid: "always" };
 
 /** Each by itself, for `--fault crash:persister:commit:after`. */
 export const crashPoints: readonly Fault[] = POINTS.map((point) => ({

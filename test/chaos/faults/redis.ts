@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { partitionKeys } from "../../../engine/keys.ts";
+import { placementsOf } from "../history.ts";
 import { type Fault, PLACE_CALL, pause, type Strike, unmet, until, untilMoreAccepted } from "./fault.ts";
 
 const API_KILLS = 2;
@@ -127,16 +128,23 @@ export const scriptsFlushed: Fault = {
 export const memoryFull: Fault = {
   name: "memory-full",
   title: "Redis memory full: reservations refused whole, releases still work",
+  load: { unpaid: "left" },
   async strike({ system, sale, history }) {
     const { redis } = system;
     const { meta, held } = partitionKeys({ saleId: sale.id, partition: 0 });
+    const unpaid = () =>
+      placementsOf(history.events).filter(
+        ({ payment, orderIds }) => payment?.method === "later" && orderIds.length > 0,
+      );
+    const unpaidBefore = unpaid().length;
+    await until(() => unpaid().length > unpaidBefore, RELEASED_WITHIN_MS); // this one has to be released in the end
     const from = history.events.length;
     const heldBefore = await redis.hlen(held);
     await redis.config("SET", "maxmemory", "1");
     await sleep(300); // what was under way
     const [before, seqBefore] = await redis.hmget(meta, "reservation", "seq");
     await sleep(2_500);
-    // Settlements are refused as well, so whatever moves is a release: of what is declined, cancelled or run out by now.
+    // Settlements are refused as well, so whatever moves is a release: of what is declined or has run out.
     const released = await until(async () => (await redis.hget(meta, "seq")) !== seqBefore, RELEASED_WITHIN_MS);
     const after = await redis.hget(meta, "reservation");
     const healedAtMs = history.now;
