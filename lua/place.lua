@@ -244,6 +244,7 @@ if logged == 0 then
   redis.call('HSET', KEYS[1], 'recentPeriod', recent_period_text)
   rotate(recent, recent_before, recent_valid, recent_before_valid)
   hash_write(recent, refusals)
+  expire_bucket(recent, recent_period, RECENT_MS)
   return reply
 end
 
@@ -268,8 +269,14 @@ for sku, total in pairs(taken) do
   redis.call('HINCRBY', KEYS[2], sku .. '|r', string.format('%.0f', total))
 end
 hash_write(KEYS[3], held_writes)
-if #idem_writes > 0 then hash_write(idem, idem_writes) end
-if #refusals > 0 then hash_write(recent, refusals) end
+if #idem_writes > 0 then
+  hash_write(idem, idem_writes)
+  expire_bucket(idem, idem_period, DAY_MS)
+end
+if #refusals > 0 then
+  hash_write(recent, refusals)
+  expire_bucket(recent, recent_period, RECENT_MS)
+end
 local limit_writes = {}
 for field, total in pairs(new_used) do
   local w = #limit_writes

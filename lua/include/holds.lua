@@ -135,6 +135,7 @@ local function end_holds(name, mark, goes_to, limits_key, write_entry)
   if limits_key then give_limits_back(limits_key, limit_fields, limit_units) end
   hash_delete(KEYS[3], gone)
   hash_write(recent, ended)
+  expire_bucket(recent, period, RECENT_MS)
   reply[3] = seq + 1
   return reply
 end

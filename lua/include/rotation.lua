@@ -16,3 +16,8 @@ local function rotate(current, previous, current_valid, previous_valid)
   if not current_valid then redis.call('UNLINK', current) end
   if not previous_valid then redis.call('UNLINK', previous) end
 end
+
+-- Lets a bucket end by itself when it turns stale: nobody may call the partition any more. Call it after each write.
+local function expire_bucket(key, period, period_ms)
+  redis.call('PEXPIREAT', key, string.format('%.0f', (period + 2) * period_ms), 'NX')
+end
