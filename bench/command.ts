@@ -26,6 +26,7 @@ const QUICK = {
   persistOrders: 50_000,
   expiryOrders: 20_000,
   depthOrdersMax: 100_000,
+  reconcileSeconds: 10,
 };
 const FULL = {
   seconds: 8,
@@ -35,6 +36,7 @@ const FULL = {
   persistOrders: 200_000,
   expiryOrders: 100_000,
   depthOrdersMax: 1_000_000,
+  reconcileSeconds: 120,
 };
 /** With `--seconds`: orders that the persister gets for each. */
 const PERSIST_ORDERS_PER_SECOND = 10_000;
@@ -72,6 +74,7 @@ export function parseCommand(argv: readonly string[]): Options {
     persistOrders: given.seconds === undefined ? shape.persistOrders : given.seconds * PERSIST_ORDERS_PER_SECOND,
     expiryOrders: shape.expiryOrders,
     depthOrdersMax: shape.depthOrdersMax,
+    reconcileSeconds: given.seconds ?? shape.reconcileSeconds,
     connections: given.connections ?? CONNECTIONS,
   };
 }

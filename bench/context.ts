@@ -19,6 +19,8 @@ export interface Options {
   readonly expiryOrders: number;
   /** Orders in one sale, at most, when the cost of the next one is measured. */
   readonly depthOrdersMax: number;
+  /** Seconds of a steady stream beside the reconciler. */
+  readonly reconcileSeconds: number;
   readonly connections: number;
 }
 

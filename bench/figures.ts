@@ -17,6 +17,7 @@ export const SCENARIOS = {
   expiry: "reservations that all end at once, beside a steady stream",
   scale: "processor time an order, from a thousand orders in the sale to a million",
   memory: "bytes an order in Redis, live and at its end",
+  reconcile: "the reconciler beside 2,000 orders a second",
 } as const;
 export type Scenario = keyof typeof SCENARIOS;
 
@@ -57,6 +58,12 @@ export const FIGURES = {
   cost_1m_us: { label: "an order after 1,000,000 in its sale", unit: "us" },
   cost_admission_1m_us: { label: "  engine and Redis", unit: "us" },
   cost_persister_1m_us: { label: "  persister and its Postgres connections", unit: "us" },
+  reconcile_rps: { label: "accepted beside the reconciler", unit: "orders/s" },
+  reconcile_passes: { label: "  comparisons", unit: "passes" },
+  reconcile_uncertain: { label: "  that could not be made", unit: "passes" },
+  reconcile_drifts: { label: "  drifts seen", unit: "drifts" },
+  reconcile_postgres_cpu: { label: "  processor time on its Postgres connections", unit: "of a core" },
+  reconcile_found_ms: { label: "  a stock key edited by hand: found after", unit: "ms" },
   memory_live_bytes: { label: "a live order in Redis", unit: "bytes" },
   memory_confirmed_bytes: { label: "  CONFIRMED", unit: "bytes" },
   memory_cancelled_bytes: { label: "  CANCELLED", unit: "bytes" },

@@ -6,6 +6,7 @@ import { measureExpiry } from "./groups/expiry.ts";
 import { measureLibrary } from "./groups/library.ts";
 import { measureMemory } from "./groups/memory.ts";
 import { drainAccepted, measurePersisting } from "./groups/persisting.ts";
+import { measureReconciliation } from "./groups/reconcile.ts";
 import { measureScale } from "./groups/scale.ts";
 import { startInstance } from "./instance.ts";
 import { type Sale, Shop } from "./shop.ts";
@@ -41,6 +42,10 @@ export async function runScenarios(context: Context): Promise<void> {
   if (context.wants("memory")) {
     context.say("What orders keep in Redis ...");
     await withShop("api", (instance, shop) => measureMemory(context, instance, shop));
+  }
+  if (context.wants("reconcile")) {
+    context.say("The reconciler beside a steady stream ...");
+    await withShop("api,persister,worker", (instance, shop) => measureReconciliation(context, instance, shop));
   }
 }
 

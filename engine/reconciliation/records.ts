@@ -11,7 +11,7 @@
 import type { Redis } from "ioredis";
 import type pg from "pg";
 import type { Partition } from "../keys.ts";
-import { formatPosition } from "../movement.ts";
+import { formatPosition, type Position } from "../movement.ts";
 import type { Drift } from "./drift.ts";
 import { onSnapshot, readHead } from "./ledger-side.ts";
 import {
@@ -55,13 +55,23 @@ export async function compareHolds(servers: Servers, at: Partition, patience: Pa
   });
   const longAgo = new Date(0);
   for await (const page of scanRecords(servers.redis, at, "held")) {
+    const head = await readHead(servers.pool, at);
     for (const part of partsOf([...page.keys()])) {
       const orders = await readOrderHolds(servers.pool, at, part, longAgo);
-      for (const id of part) if (!agrees(page.get(id) as string, orders.get(id))) suspects.add(id);
+      for (const id of part) {
+        const record = page.get(id) as string;
+        if (!agrees(record, orders.get(id)) && !isAhead(record, head)) suspects.add(id);
+      }
     }
     if (isEnough(suspects, patience)) break;
   }
   return await judgeHolds(servers, at, [...suspects].slice(0, SUSPECTS_MAX), patience);
+}
+
+/** Whether the hold is younger than what the ledger had before it was asked: its order is on its way. */
+function isAhead(record: string, head: Position | undefined): boolean {
+  const position = parseHeldRecord(record)?.position;
+  return position !== undefined && head !== undefined && position.epoch === head.epoch && position.seq > head.seq;
 }
 
 /** All differences between what counts to limits and what buyers have. @throws Uncertain when they cannot be told */
@@ -101,10 +111,8 @@ export async function judgeHolds(
   patience: Patience,
 ): Promise<Drift[]> {
   const drifts: Drift[] = [];
+  const { t0, records } = await readSettled({ pool, redis }, at, "held", ids, patience);
   for (const part of partsOf(ids)) {
-    const t0 = await clock(pool, at);
-    const { position, records } = await readRecords(redis, at, "held", part);
-    await untilApplied(pool, at, position, patience);
     const orders = await readOrderHolds(pool, at, part, t0);
     const ownerless = part.filter((id) => !orders.has(id));
     const { traces, deadLetters } = await readTraces(pool, at, ownerless);
@@ -176,10 +184,8 @@ export async function judgeLimitUse(
   const drifts: Drift[] = [];
   if (fields.length === 0) return drifts;
   const buried = await readBuriedUse(pool, at);
+  const { t0, records } = await readSettled({ pool, redis }, at, "limits", fields, patience);
   for (const part of partsOf(fields)) {
-    const t0 = await clock(pool, at);
-    const { position, records } = await readRecords(redis, at, "limits", part);
-    await untilApplied(pool, at, position, patience);
     const used = await readLimitUse(pool, at, part, t0);
     for (const field of part) {
       const { units = 0, counted = 0, isMoving = false } = used.get(field) ?? {};
@@ -198,8 +204,24 @@ function within(value: number, min: number, max: number): number {
   return Number.isNaN(value) ? max : Math.min(Math.max(value, min), max);
 }
 
-async function clock(pool: pg.Pool, at: Partition): Promise<Date> {
-  return (await readHead(pool, at))?.now ?? new Date(0);
+/** Steps 1 to 3 for any number of records. @throws Uncertain when Postgres does not get there in time */
+async function readSettled(
+  { pool, redis }: Servers,
+  at: Partition,
+  hash: "held" | "limits",
+  fields: readonly string[],
+  patience: Patience,
+): Promise<{ t0: Date; records: ReadonlyMap<string, string | null> }> {
+  const t0 = (await readHead(pool, at))?.now ?? new Date(0);
+  const records = new Map<string, string | null>();
+  let last: Position | undefined;
+  for (const part of partsOf(fields)) {
+    const page = await readRecords(redis, at, hash, part);
+    last = page.position;
+    for (const [field, record] of page.records) records.set(field, record);
+  }
+  if (fields.length > 0) await untilApplied(pool, at, last, patience);
+  return { t0, records };
 }
 
 function isEnough(suspects: ReadonlySet<string>, { signal }: Patience): boolean {
