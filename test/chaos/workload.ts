@@ -218,7 +218,7 @@ function learnedFrom(answer: HttpAnswer | undefined): Learned {
   };
 }
 
-/** `r1.<order>.<sale>.<partition>.<epoch>.<seq>...`; that it is genuine is another test's affair. */
+/** `r2.<order>.<sale>.<partition>.<epoch>.<seq>...`; that it is genuine is another test's affair. */
 function positionIn(receipt: string | undefined): LogPosition | undefined {
   const [, , , partition, epoch, seq] = (receipt ?? "").split(".").map(Number);
   if (partition === undefined || epoch === undefined || seq === undefined) return undefined;
