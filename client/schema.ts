@@ -410,6 +410,13 @@ export interface paths {
       responses: { 200: { headers: Record<string, unknown>; content?: never }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
+  "/api/v1/admin/reconciliation": {
+    /** Where Redis and the ledger differ */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; state?: "open" | "ended" | "all"; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Reconciliation"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
   "/openapi.json": {
     /** This document */
     get: {
@@ -484,5 +491,8 @@ export interface components {
     ConservationProof: { proof: { format: string; keyId: string; [member: string]: unknown; }; signature: string; };
     Explanation: { type: "accepted" | "refused" | "pending" | "set aside" | "counted"; [member: string]: unknown; };
     Health: { status: "ok"; };
+    Reconciliation: { partitions: (components["schemas"]["ReconciliationPass"])[]; items: (components["schemas"]["Drift"])[]; nextCursor?: string; };
+    ReconciliationPass: { saleId: string; partition: number; verdict: "CLEAN" | "DRIFT" | "UNCERTAIN"; reason: string | null; epoch: number | null; seq: number | null; passes: number; durationMs: number; at: string; ageMs: number; verdictSince: string; };
+    Drift: { id: number; saleId: string; partition: number; kind: "STOCK_EDITED" | "LEDGER_EDITED" | "LIMIT_OFF" | "SETTINGS_OFF" | "HOLD_MISSING" | "HOLD_WITHOUT_ORDER" | "HOLD_OFF" | "ORDER_MISSING" | "MOVEMENT_LOST" | "STUCK_TRANSITION"; subject: string; detail: string; foundAt: string; seenAt: string; endedAt: string | null; };
   };
 }
