@@ -21,6 +21,7 @@ afterAll(() => server.stop());
 const SKUS = [sku(1), sku(2), sku(3)] as const;
 const NOT_SOLD = sku(99);
 const RUNS = 200;
+const TIMEOUT_MS = 240_000;
 
 // Few ids, buyers and keys, so that they meet again.
 const orderArbitrary = fc.record({
@@ -76,26 +77,30 @@ const stepArbitrary = fc.oneof(
 );
 type Step = typeof stepArbitrary extends fc.Arbitrary<infer T> ? T : never;
 
-it(`agree with the model over ${RUNS} random sequences`, async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(stepArbitrary, { minLength: 1, maxLength: 25 }), async (steps) => {
-      const partition = new TestPartition(server.redis);
-      const model = new PartitionModel();
-      const limits = { [SKUS[0]]: 0, [SKUS[1]]: 4, [SKUS[2]]: 6 };
-      await partition.open({ limits });
-      model.configure(limits);
-      for (const [i, name] of SKUS.entries()) {
-        await partition.restock(name, 10, `initial-${i}`);
-        model.restock(`initial-${i}`, name, 10);
-      }
-      for (const step of steps) {
-        await take(step, partition, model);
-        await compareBooks(partition, model);
-      }
-    }),
-    { numRuns: RUNS },
-  );
-});
+it(
+  `agree with the model over ${RUNS} random sequences`,
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(stepArbitrary, { minLength: 1, maxLength: 25 }), async (steps) => {
+        const partition = new TestPartition(server.redis);
+        const model = new PartitionModel();
+        const limits = { [SKUS[0]]: 0, [SKUS[1]]: 4, [SKUS[2]]: 6 };
+        await partition.open({ limits });
+        model.configure(limits);
+        for (const [i, name] of SKUS.entries()) {
+          await partition.restock(name, 10, `initial-${i}`);
+          model.restock(`initial-${i}`, name, 10);
+        }
+        for (const step of steps) {
+          await take(step, partition, model);
+          await compareBooks(partition, model);
+        }
+      }),
+      { numRuns: RUNS },
+    );
+  },
+  TIMEOUT_MS,
+);
 
 async function take(step: Step, partition: TestPartition, model: PartitionModel): Promise<void> {
   switch (step.do) {

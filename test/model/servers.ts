@@ -30,7 +30,7 @@ export async function startModelServers(databases: number): Promise<ModelServers
     durable: false,
   });
   const postgres = await launch(server);
-  const redis = await startTestRedis({ appendfsync: "no" });
+  const redis = await startTestRedis({ appendfsync: "no", settings: ["appendonly no"] });
   const stop = async () => {
     await Promise.all([postgres.stop(), redis.stop()]);
     rmSync(server.dataDirectory, { recursive: true, force: true });

@@ -156,8 +156,8 @@ export const sequence = fc
   .tuple(
     place,
     fc.oneof(
-      { weight: 12, arbitrary: fc.array(step, { maxLength: 10, size: "max" }) },
-      { weight: 1, arbitrary: fc.array(step, { minLength: 8, maxLength: 40, size: "max" }) },
+      { weight: 12, arbitrary: fc.array(step, { maxLength: 9, size: "max" }) },
+      { weight: 1, arbitrary: fc.array(step, { minLength: 8, maxLength: 30, size: "max" }) },
     ),
   )
   .map(([first, rest]): Step[] => [first, ...rest]);
