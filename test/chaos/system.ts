@@ -41,7 +41,7 @@ const ENTRIES: Record<"persister" | "worker" | "api" | "gateway", string> = {
   api: "api/main.ts",
   gateway: "persister/jobs/gateway/provider/main.ts",
 };
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 120_000;
 /** The 10 s that a role has to drain, and a little for the exit itself. */
 const STOP_TIMEOUT_MS = 12_000;
 /** What a child needs of our environment; settings that happen to stand in it would make another system. */

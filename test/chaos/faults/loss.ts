@@ -171,8 +171,11 @@ export const aofTailCut: Fault = {
       const file = aofTail(system);
       const [sizeBefore, markedAtMs] = [statSync(file).size, history.now];
       await untilMoreAccepted(stage, LOST);
+      const truncations = () =>
+        readFileSync(path.join(system.folder, "redis.log"), "utf8").split("aof-load-truncated").length;
+      const truncationsBefore = truncations();
       const sinceMs = await restartFrom(stage, () => cutInside(file, sizeBefore, stage.random));
-      const isCut = readFileSync(path.join(system.folder, "redis.log"), "utf8").includes("aof-load-truncated");
+      const isCut = truncations() > truncationsBefore;
       const broken = await halfOrders(stage);
       await persister.start();
       const strike = await recover(stage, sinceMs);

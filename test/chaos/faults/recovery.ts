@@ -12,7 +12,7 @@ const NOTICED_WITHIN_MS = 20_000;
 const REFUSED_AT_LEAST = 10;
 const SOLD_AFTER = 10;
 const SELLS_WITHIN_MS = 20_000;
-const AGREES_WITHIN_MS = 10_000;
+const AGREES_WITHIN_MS = 20_000;
 
 export const keysOf = ({ sale }: Stage) => partitionKeys({ saleId: sale.id, partition: 0 });
 

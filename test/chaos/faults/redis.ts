@@ -9,7 +9,7 @@ import { type Fault, PLACE_CALL, pause, type Strike, unmet, until, untilMoreAcce
 const API_KILLS = 2;
 const LOST_ANSWERS = 12;
 const REDIS_KILLS = 2;
-const RELEASED_WITHIN_MS = 15_000;
+const RELEASED_WITHIN_MS = 30_000;
 const FLUSH_FOR_MS = 3_000;
 const HOUR_MS = 3_600_000;
 const SHIFTED_CLOCK = `--import=${new URL("../../support/faults/shifted-clock.ts", import.meta.url).href}`;

@@ -40,7 +40,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const startedAt = performance.now();
   const results: Result[] = [];
-  const left = [...chosen];
+  // What takes longest begins first, so that nothing is waited for alone in the end.
+  const left = [...chosen].sort((a, b) => (b.patienceSeconds ?? 0) - (a.patienceSeconds ?? 0));
   const tryOneByOne = async () => {
     for (let mutant = left.shift(); mutant; mutant = left.shift()) {
       const result = await tryMutant(mutant);
