@@ -19,7 +19,7 @@ import {
 } from "../../../engine/reconciliation/results.ts";
 import { commandConnection, connect } from "../../../engine/redis/connection.ts";
 import { loadScripts } from "../../../engine/redis/scripts.ts";
-import { PartitionWatch } from "./watch.ts";
+import { PartitionWatch, Turns } from "./watch.ts";
 
 export interface ReconcilerDependencies {
   readonly databaseUrl: string;
@@ -41,8 +41,8 @@ const PASS_MS_MAX = 2_000;
 const PARTITIONS_AT_ONCE = 3;
 const COMMAND_TIMEOUT_MS = 3_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
-/** One for the lock, one for each partition under comparison. */
-const CONNECTIONS_MAX = PARTITIONS_AT_ONCE + 1;
+/** One for the lock, one for each partition under comparison, two for a wide comparison. */
+const CONNECTIONS_MAX = PARTITIONS_AT_ONCE + 3;
 const LOCK = "onrush reconciliation";
 const FORGET_EVERY_PASSES = 3_600;
 
@@ -81,6 +81,7 @@ class Passes {
   /** Partitions with open drifts; `undefined` until they were read. */
   #drifting: Set<string> | undefined;
   #passes = 0;
+  readonly #turns = new Turns();
 
   constructor(pool: pg.Pool, redis: Redis, log: Logger) {
     this.#pool = pool;
@@ -102,6 +103,7 @@ class Passes {
       }
       await sleep(intervalMs, undefined, { signal }).catch(() => undefined);
     }
+    await this.#turns.end();
   }
 
   /** Runs the work unless another worker is at it. A transaction's lock: whoever dies frees it. @returns whether it ran */
@@ -156,7 +158,8 @@ class Passes {
       partitions.map(({ saleId, partition }) => [partitionName({ saleId, partition }), { saleId, partition }]),
     );
     for (const name of this.#watches.keys()) if (!names.has(name)) this.#watches.delete(name);
-    for (const [name, at] of names) if (!this.#watches.has(name)) this.#watches.set(name, new PartitionWatch(at));
+    for (const [name, at] of names)
+      if (!this.#watches.has(name)) this.#watches.set(name, new PartitionWatch(at, this.#turns));
   }
 
   async #compare(watch: PartitionWatch, partitions: number, signal: AbortSignal): Promise<void> {

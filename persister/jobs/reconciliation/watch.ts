@@ -1,7 +1,8 @@
-// The comparison of one partition, pass after pass. Figures are compared in every pass. What reads whole tables or hashes is
-// due again after a pause that grows with what it took, so that its share of the machine stays the same however much there is;
-// a count of holds that is off brings its turn forward. A drift counts when two passes saw it, and the second asks only
-// about what the first one suspected.
+// The comparison of one partition, pass after pass. Figures are compared in every pass. What reads whole hashes goes beside
+// the passes, one partition after the other, so that it holds none of them up. What reads whole tables or hashes is due
+// again after a pause that grows with what it took, so that its share of the machine stays the same however much there is;
+// a count of holds that is off brings its turn forward. A drift counts when it was seen twice, and the second look asks
+// only about what the first one suspected.
 import type { Partition } from "../../../engine/keys.ts";
 import type { Position } from "../../../engine/movement.ts";
 import { type Drift, fingerprintOf } from "../../../engine/reconciliation/drift.ts";
@@ -54,16 +55,19 @@ class Finding {
 
 export class PartitionWatch {
   readonly #at: Partition;
+  readonly #turns: Turns;
   readonly #figures = new Finding();
   readonly #census = new Finding();
   readonly #holds = new Finding();
   readonly #limits = new Finding();
   #counted: Counted | undefined;
+  #isSweeping = false;
   /** A difference in the number of holds that a comparison of all of them did not explain by any drift. */
   #holdsOffKnown = 0;
 
-  constructor(at: Partition) {
+  constructor(at: Partition, turns: Turns) {
     this.#at = at;
+    this.#turns = turns;
   }
 
   /** One pass. @param partitions how many share the machine's time @throws what Postgres throws */
@@ -107,9 +111,27 @@ export class PartitionWatch {
       this.#census.dueAfter(startedAt, PAUSE_MS_MIN.census, partitions);
       if (look.counted.holdsOff !== this.#holdsOffKnown) this.#holds.dueAt = 0;
     }
-    await this.#compareHolds(servers, patience, partitions, look.counted?.holdsOff);
-    await this.#compareLimits(servers, patience, partitions);
+    this.#sweepInTurn(servers, patience, partitions, look.counted?.holdsOff);
     return look.position;
+  }
+
+  /** Begins the wide comparisons that are due, beside the passes; what they find counts when they are done. */
+  #sweepInTurn(servers: Servers, patience: Patience, partitions: number, holdsOff: number | undefined): void {
+    const now = performance.now();
+    const isDue = [this.#holds, this.#limits].some(({ dueAt, suspects }) => now >= dueAt || suspects.length > 0);
+    if (this.#isSweeping || !isDue) return;
+    this.#isSweeping = true;
+    this.#turns.take(async () => {
+      try {
+        if (patience.signal?.aborted) return;
+        await this.#compareHolds(servers, patience, partitions, holdsOff);
+        await this.#compareLimits(servers, patience, partitions);
+      } catch {
+        // Uncertain, or a server is away: the passes say so, and this comes again.
+      } finally {
+        this.#isSweeping = false;
+      }
+    });
   }
 
   async #compareHolds(
@@ -141,6 +163,20 @@ export class PartitionWatch {
     if (startedAt < this.#limits.dueAt) return;
     this.#limits.take(await compareLimitUse(servers, this.#at, limited, patience));
     this.#limits.dueAfter(startedAt, PAUSE_MS_MIN.limits, partitions);
+  }
+}
+
+/** Wide comparisons, one after the other over all partitions: they are to take their time, and no more of the machine. */
+export class Turns {
+  #last: Promise<void> = Promise.resolve();
+
+  take(work: () => Promise<void>): void {
+    this.#last = this.#last.then(work);
+  }
+
+  /** Resolves when none is under way any more. */
+  async end(): Promise<void> {
+    await this.#last;
   }
 }
 
