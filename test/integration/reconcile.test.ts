@@ -1,5 +1,7 @@
 // Each way in which Redis and Postgres can come apart: found, named, mended by what the ledger says, and sound afterwards.
+import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { partitionKeys } from "../../engine/keys.ts";
 import { listAudit } from "../../engine/ledger/audit.ts";
@@ -15,6 +17,7 @@ import { createTestDatabase } from "../support/postgres.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import { scratchFolder } from "../support/scratch.ts";
 
+const CLI = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 const database = await createTestDatabase();
 const key = loadSigningKey({ dataDir: scratchFolder("reconcile") });
 let redis: TestRedis;
@@ -235,4 +238,46 @@ async function findingsOf(saleId: string) {
   const deps = { pool: shop.pool, redis: shop.redis, stock: shop.engine.stock, key, version: "0.0.0-test" };
   const { text } = await proveSale(deps, saleId);
   return (await verifyProof(Buffer.from(text), key.publicKey)).findings.filter(({ holds }) => !holds);
+}
+
+describe("onrush stock reconcile", () => {
+  it("plans, mends with --apply, and tells by its exit code", async () => {
+    const sale = await openSale();
+    await shop.redis.hincrby(sale.keys.stock, `${sale.productId}|a`, 7);
+    const plan = await onrush("stock", "reconcile", "--sale", sale.saleId);
+    expect(plan).toMatchObject({ code: 1, out: expect.stringContaining("STOCK_EDITED") });
+    expect(plan.out).toContain("Nothing was changed");
+    expect(await sale.figures()).toMatchObject({ available: 97 });
+
+    const done = await onrush("stock", "reconcile", "--sale", sale.saleId, "--apply", "--json");
+    expect(done.code).toBe(0);
+    expect(JSON.parse(done.out)).toMatchObject([
+      {
+        saleId: sale.saleId,
+        found: { verdict: "DRIFT", drifts: [{ kind: "STOCK_EDITED", redis: "97", expected: 90 }] },
+        repairs: [{ kind: "STOCK_EDITED", done: true }],
+        verdict: "CLEAN",
+        left: 0,
+      },
+    ]);
+    expect(await sale.figures()).toEqual(SOUND);
+    expect(await onrush("stock", "reconcile", "--sale", sale.saleId)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("clean"),
+    });
+    await shop.redis.del(sale.keys.meta);
+    expect(await onrush("stock", "reconcile", "--sale", sale.saleId)).toMatchObject({
+      code: 1,
+      out: expect.stringContaining("uncertain"),
+    });
+  });
+});
+
+function onrush(...args: string[]) {
+  const env = { PATH: process.env["PATH"], REDIS_URL: redis.url, DATABASE_URL: database.url };
+  return new Promise<{ code: number; out: string }>((resolve) => {
+    execFile(process.execPath, [CLI, ...args], { env }, (error, out) => {
+      resolve({ code: typeof error?.code === "number" ? error.code : 0, out });
+    });
+  });
 }
