@@ -1,9 +1,9 @@
 // The proof where people meet it: the commands of the CLI, and the endpoints of the API.
 import { execFile } from "node:child_process";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { createApp } from "../../api/app.ts";
 import { loadSigningKey } from "../../engine/proof/key.ts";
 import { scratchFolder } from "../support/scratch.ts";
@@ -12,6 +12,7 @@ import { accessToken, callApp, openApiShop } from "./api-shop.ts";
 const CLI = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 const shop = await openApiShop();
 const folder = scratchFolder("proof-surfaces");
+afterAll(() => rmSync(folder, { recursive: true }));
 const file = (name: string) => path.join(folder, name);
 const signed = createApp({ ...shop.deps, proofKey: loadSigningKey({ dataDir: folder }) });
 

@@ -1,7 +1,7 @@
 // The conservation proof of a sale, over real servers: what it says of sound books and of broken ones, and that nothing of
 // it can be altered.
 import { generateKeyPairSync, randomUUID } from "node:crypto";
-import { createWriteStream, readFileSync, writeFileSync } from "node:fs";
+import { createWriteStream, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { partitionKeys } from "../../engine/keys.ts";
@@ -36,6 +36,7 @@ afterAll(async () => {
   await persister.stop();
   await shop.stop();
   await redis.stop();
+  rmSync(folder, { recursive: true });
 });
 
 type Sale = Awaited<ReturnType<typeof openTestSale>>;
