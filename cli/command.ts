@@ -44,8 +44,13 @@ export interface Call<Options extends object = object> {
 const HELP_COLUMNS = 78;
 
 /** A group of commands: `onrush stock ...`. */
-export function group(name: string, summary: string): Command {
-  return new Command(name).description(summary).exitOverride().helpCommand(false);
+export function group(name: string, summary: string, examples: readonly string[] = []): Command {
+  const command = new Command(name).description(summary).exitOverride().helpCommand(false);
+  return examples.length === 0 ? command : command.addHelpText("after", `\nExamples:\n${indented(examples)}`);
+}
+
+function indented(examples: readonly string[]): string {
+  return examples.map((example) => `  ${example}`).join("\n");
 }
 
 /** Adds a command to a group, or to the program. */
@@ -54,9 +59,8 @@ export function addCommand<Options extends object>(parent: Command, spec: Comman
   for (const option of spec.options ?? []) addOption(command, option);
   if (spec.changes) command.option("-y, --yes", "do not ask before changing anything");
   command.option("--json", "one JSON document on stdout, for programs");
-  const examples = spec.examples.map((example) => `  ${example}`).join("\n");
   const details = spec.details ? `\n${command.createHelp().boxWrap(spec.details, HELP_COLUMNS)}\n` : "";
-  command.addHelpText("after", `${details}\nExamples:\n${examples}`);
+  command.addHelpText("after", `${details}\nExamples:\n${indented(spec.examples)}`);
   command.action(async (...given: unknown[]) => {
     const options = given.at(-2) as Options & { json?: boolean; yes?: boolean };
     const args = given

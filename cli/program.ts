@@ -32,41 +32,64 @@ export function createProgram(): Command {
         "\nExamples:\n  onrush sale list\n  onrush stock rebuild --apply",
     )
     .helpCommand(false)
+    // Arguments are on each command's own page: here they would push the summaries off the screen.
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .exitOverride()
     // What went wrong is told in main.ts, once, in the form that was asked for.
     .configureOutput({ outputError: () => undefined });
 
-  const sale = group("sale", "sales: what is sold, when, and how");
+  const sale = group("sale", "sales: what is sold, when, and how", [
+    "onrush sale list",
+    "onrush sale import friday.csv --dry-run",
+  ]);
   saleCommands(sale);
   saleWriteCommands(sale);
   importCommand(sale);
 
-  const product = group("product", "the catalogue, and files of it");
+  const product = group("product", "the catalogue, and files of it", [
+    "onrush product list",
+    "onrush product import catalogue.csv --dry-run",
+  ]);
   productCommands(product);
 
-  const stock = group("stock", "what there is to sell, and what to do when Redis lost it");
+  const stock = group("stock", "what there is to sell, and what to do when Redis lost it", [
+    "onrush stock show --sale summer",
+    "onrush stock reconcile",
+  ]);
   stockCommands(stock);
   stockChangeCommands(stock);
   rebuildCommand(stock);
   reconcileCommand(stock);
   proveCommands(stock);
 
-  const orders = group("orders", "orders of buyers");
+  const orders = group("orders", "orders of buyers", [
+    "onrush orders show <order>",
+    "onrush orders export --sale summer --out orders.csv",
+  ]);
   orderCommands(orders);
   exportCommand(orders);
   explainCommand(orders);
   honourCommand(orders);
 
-  const dead = group("dead", "what could not be applied to the ledger");
+  const dead = group("dead", "what could not be applied to the ledger", [
+    "onrush dead list",
+    "onrush dead replay --all",
+  ]);
   deadCommands(dead);
 
-  const jobs = group("jobs", "the queues behind payments, settlements and the like");
+  const jobs = group("jobs", "the queues behind payments, settlements and the like", [
+    "onrush jobs list",
+    "onrush jobs retry --all",
+  ]);
   jobCommands(jobs);
 
-  const users = group("users", "accounts and what they may do");
+  const users = group("users", "accounts and what they may do", [
+    "onrush users list --role admin",
+    "onrush users grant kim@example.com support",
+  ]);
   userCommands(users);
 
-  const audit = group("audit", "what operators did");
+  const audit = group("audit", "what operators did", ["onrush audit list --subject sale:summer"]);
   auditCommands(audit);
 
   for (const commands of [sale, product, stock, orders, dead, jobs, users, audit])

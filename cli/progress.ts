@@ -11,9 +11,11 @@ export interface Progress {
 const BAR_CELLS = 24;
 const REDRAW_MS = 80;
 
+export const NO_PROGRESS: Progress = { at: () => undefined, end: () => undefined };
+
 /** A progress line under that name; silent when stderr is no terminal. */
 export function startProgress(name: string, stream: NodeJS.WriteStream = process.stderr): Progress {
-  if (!stream.isTTY) return { at: () => undefined, end: () => undefined };
+  if (!stream.isTTY) return NO_PROGRESS;
   let drawnAtMs = Number.NEGATIVE_INFINITY;
   const width = () => (stream.columns || 80) - 1;
   return {

@@ -44,13 +44,31 @@ export function table(
     .join("\n");
 }
 
-/** `name  value` lines, for one thing in detail. */
-export function details(rows: readonly (readonly [string, string | number | null | undefined])[]): string {
+/** `name  value` lines, for one thing in detail; a value that is wider than the screen goes on below itself. */
+export function details(
+  rows: readonly (readonly [string, string | number | null | undefined])[],
+  { columns }: TableOptions = {},
+): string {
   const given = rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  const width = Math.max(0, ...given.map(([name]) => widthOf(name)));
+  const indent = Math.max(0, ...given.map(([name]) => widthOf(name))) + GAP.length;
+  const width = columns === undefined ? undefined : Math.max(COLUMN_MIN, columns - indent);
   return given
-    .map(([name, value]) => `${name}${" ".repeat(width - widthOf(name))}${GAP}${oneLine(String(value))}`)
+    .map(([name, value]) => {
+      const lines = wrap(oneLine(String(value)), width);
+      return `${name}${" ".repeat(indent - widthOf(name))}${lines.join(`\n${" ".repeat(indent)}`)}`;
+    })
     .join("\n");
+}
+
+function wrap(text: string, width: number | undefined): string[] {
+  if (width === undefined || widthOf(text) <= width) return [text];
+  const lines = [""];
+  for (const word of text.split(/(?<= )/)) {
+    const line = lines.at(-1) ?? "";
+    if (widthOf(line + word.trimEnd()) <= width || line === "") lines[lines.length - 1] = line + word;
+    else lines.push(word);
+  }
+  return lines.map((line) => line.trimEnd());
 }
 
 function fit(
@@ -78,7 +96,7 @@ function fit(
 const ESCAPE = String.fromCharCode(27);
 
 /** Shortens a text to so many cells, with an ellipsis; colours in it end with it. */
-function cut(text: string, width: number): string {
+export function cut(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let shown = "";
   for (const { segment } of new Intl.Segmenter().segment(
@@ -91,7 +109,7 @@ function cut(text: string, width: number): string {
 }
 
 /** What people wrote never moves the cursor: control characters become spaces, except those that colour. */
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   let shown = "";
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);

@@ -2,6 +2,7 @@
 // stdout can be piped. Colours only where a person looks, and not when NO_COLOR is set.
 import { createInterface } from "node:readline/promises";
 import pc from "picocolors";
+import { oneLine } from "./table.ts";
 
 /** Cells that a line has where the terminal does not tell. */
 const COLUMNS_DEFAULT = 80;
@@ -36,7 +37,9 @@ export function openTerminal({ stdin, stdout, stderr, env }: NodeJS.Process = pr
     async ask(question) {
       const lines = createInterface({ input: stdin, output: stderr });
       try {
-        return /^(y|yes|예|네|ㅇ)$/i.test((await lines.question(`${question} [y/N] `)).trim());
+        return /^(y|yes|예|네|ㅇ)$/i.test(
+          (await lines.question(`${question.split("\n").map(oneLine).join("\n")} [y/N] `)).trim(),
+        );
       } finally {
         lines.close();
       }

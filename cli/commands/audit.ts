@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { AUDIT_ACTIONS, type AuditEntry, listAudit } from "../../engine/ledger/audit.ts";
 import { addCommand, oneOf, wholeNumber } from "../command.ts";
 import { withDatabase } from "../servers.ts";
-import { table } from "../table.ts";
+import { details, table } from "../table.ts";
 
 interface ListOptions {
   readonly subject?: string;
@@ -33,7 +33,9 @@ export function auditCommands(audit: Command): void {
         await answer(entries, () =>
           entries.length === 0
             ? "Nothing was recorded."
-            : table(["when", "who", "what", "to", "why"], entries.map(cells), { columns: terminal.columns }),
+            : terminal.columns === undefined
+              ? table(["when", "who", "what", "to", "why"], entries.map(cells))
+              : screen(entries, terminal.columns),
         );
       }),
   });
@@ -41,4 +43,20 @@ export function auditCommands(audit: Command): void {
 
 function cells({ at, actor, action, subject, reason }: AuditEntry): string[] {
   return [at.toISOString().slice(0, 19).replace("T", " "), actor, action, subject, reason ?? ""];
+}
+
+const INDENT = " ".repeat(4);
+
+// On a screen, who and why stand below, so that what it was done to can be copied whole.
+function screen(entries: readonly AuditEntry[], columns: number): string {
+  const rows = entries.map((entry) => [
+    entry.at.toISOString().slice(5, 16).replace("T", " "),
+    entry.action,
+    entry.subject,
+  ]);
+  const [heading = "", ...lines] = table(["when", "what", "to"], rows).split("\n");
+  const below = entries.map(({ actor, reason }) =>
+    details([[INDENT, reason === null ? `by ${actor}` : `by ${actor}: ${reason}`]], { columns }),
+  );
+  return [heading, ...lines.flatMap((line, i) => [line, below[i] ?? ""])].join("\n");
 }

@@ -18,7 +18,7 @@ import { addCommand, type Call, oneOf, wholeNumber } from "../command.ts";
 import { CommandError, failureOf, UsageError } from "../failure.ts";
 import { startProgress } from "../progress.ts";
 import { withDatabase, withServers } from "../servers.ts";
-import { details, table } from "../table.ts";
+import { details, oneLine, table } from "../table.ts";
 
 interface ListOptions {
   readonly sale?: string;
@@ -71,11 +71,11 @@ export function deadCommands(dead: Command): void {
     usage: "show <id>",
     summary: "one dead letter with its content",
     examples: ["onrush dead show 12", "onrush dead show 12 --json"],
-    run: ({ args: [id = ""], answer }) =>
+    run: ({ args: [id = ""], answer, terminal }) =>
       withDatabase(async ({ pool }) => {
         const letter = await findDeadLetter(pool, readId(id));
         if (!letter) throw new CommandError(`There is no dead letter ${id}.`, "NOT_FOUND");
-        await answer(letter, () => screen(letter));
+        await answer(letter, () => screen(letter, terminal.columns));
       }),
   });
   decideCommand(dead, {
@@ -178,17 +178,20 @@ function cells({ id, saleId, partition, epoch, seq, kind, orderId, state, error 
   return [id, `${saleId}.${partition} ${epoch}-${seq}`, kind, orderId ?? "", state, error];
 }
 
-function screen(letter: DeadLetterRow): string {
-  const facts = details([
-    ["dead letter", letter.id],
-    ["log", `${letter.saleId}.${letter.partition}, number ${letter.epoch}-${letter.seq}`],
-    ["kind", letter.kind],
-    ["order", letter.orderId],
-    ["state", letter.wanted ? `${letter.state}, ${letter.wanted} asked for` : letter.state],
-    ["decided", letter.decidedAt && `${letter.decidedAt.toISOString()} by ${letter.decidedBy}`],
-    ["since", letter.createdAt.toISOString()],
-    ["error", letter.error],
-    ["refusal", letter.refusal],
-  ]);
-  return `${facts}\n\n${letter.payload}`;
+function screen(letter: DeadLetterRow, columns: number | undefined): string {
+  const facts = details(
+    [
+      ["dead letter", letter.id],
+      ["log", `${letter.saleId}.${letter.partition}, number ${letter.epoch}-${letter.seq}`],
+      ["kind", letter.kind],
+      ["order", letter.orderId],
+      ["state", letter.wanted ? `${letter.state}, ${letter.wanted} asked for` : letter.state],
+      ["decided", letter.decidedAt && `${letter.decidedAt.toISOString()} by ${letter.decidedBy}`],
+      ["since", letter.createdAt.toISOString()],
+      ["error", letter.error],
+      ["refusal", letter.refusal],
+    ],
+    { columns },
+  );
+  return `${facts}\n\n${oneLine(letter.payload)}`;
 }

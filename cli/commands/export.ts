@@ -9,7 +9,7 @@ import { ORDER_STATUSES, type OrderStatus } from "../../engine/order-state.ts";
 import { addCommand, oneOf, wrongValue } from "../command.ts";
 import { csvRow } from "../csv.ts";
 import { CommandError } from "../failure.ts";
-import { startProgress } from "../progress.ts";
+import { NO_PROGRESS, startProgress } from "../progress.ts";
 import { withDatabase } from "../servers.ts";
 
 interface ExportOptions {
@@ -39,7 +39,7 @@ export function exportCommand(orders: Command): void {
       "JSON array, or, with --out, says what was written. Instants are UTC.",
     examples: [
       "onrush orders export --sale summer --out orders.csv --excel",
-      "onrush orders export --status CONFIRMED --since 2026-11-01T00:00:00+09:00 --format jsonl | gzip > orders.gz",
+      "onrush orders export --status CONFIRMED \\\n    --since 2026-11-01T00:00:00+09:00 --format jsonl | gzip > orders.gz",
     ],
     options: [
       { flags: "--sale <id>", help: "only this sale" },
@@ -62,7 +62,9 @@ export function exportCommand(orders: Command): void {
         const format: Format = toStdout && "json" in options ? "json" : (options.format ?? "csv");
         const sink = toStdout ? { write: terminal.write, end: async () => undefined } : await openFile(options.out);
         const total = await countOrders(pool, filter);
-        const progress = startProgress("Exporting");
+        // Rows on the same screen are progress enough.
+        const isOnScreen = toStdout && terminal.columns !== undefined;
+        const progress = isOnScreen ? NO_PROGRESS : startProgress("Exporting");
         let orders = 0;
         try {
           await sink.write(opening(format, options.excel === true));

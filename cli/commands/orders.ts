@@ -47,7 +47,7 @@ export function orderCommands(orders: Command): void {
       const orderId = readOrderId(id);
       return withServers(async (servers) => {
         const order = await findAnywhere(servers, orderId);
-        await confirm(`Cancel the order ${orderId} (${order.status}, ${order.price} ${order.currency})?`);
+        await confirm(`Cancel ${orderId} (${order.status}, ${order.price} ${order.currency})?`);
         const wish: Cancellation = { orderId, actor: servers.actor, reason: "OPERATOR", note: options.reason };
         if (order.isInLedger) await cancelNow(servers, wish);
         else await wishCancelled(servers.pool, wish);
@@ -105,19 +105,22 @@ async function findAnywhere({ pool, redis }: Servers, orderId: string): Promise<
 }
 
 function screen(order: ShownOrder, columns: number | undefined): string {
-  const facts = details([
-    ["order", order.id],
-    ["status", order.reason ? `${order.status} (${order.reason})` : order.status],
-    ["where", order.isInLedger ? undefined : "in Redis, on its way to Postgres"],
-    ["sale", order.saleId],
-    ["customer", order.customerId],
-    ["price", `${order.price} ${order.currency}`],
-    ["payable", order.payable === order.price ? undefined : `${order.payable} ${order.currency}`],
-    ["refunded", order.refundedAmount ? `${order.refundedAmount} ${order.currency}` : undefined],
-    ["payment", `${order.paymentMethod}, ${order.paymentAttempts ?? 0} attempt(s)`],
-    ["placed", order.placedAt.toISOString()],
-    ["reserved until", order.reservedUntil.toISOString()],
-  ]);
+  const facts = details(
+    [
+      ["order", order.id],
+      ["status", order.reason ? `${order.status} (${order.reason})` : order.status],
+      ["where", order.isInLedger ? undefined : "in Redis, on its way to Postgres"],
+      ["sale", order.saleId],
+      ["customer", order.customerId],
+      ["price", `${order.price} ${order.currency}`],
+      ["payable", order.payable === order.price ? undefined : `${order.payable} ${order.currency}`],
+      ["refunded", order.refundedAmount ? `${order.refundedAmount} ${order.currency}` : undefined],
+      ["payment", `${order.paymentMethod}, ${order.paymentAttempts ?? 0} attempt(s)`],
+      ["placed", order.placedAt.toISOString()],
+      ["reserved until", order.reservedUntil.toISOString()],
+    ],
+    { columns },
+  );
   const lines = order.lines.map((line) => [line.name, line.quantity, line.unitPrice, line.productId]);
   const items = table(["item", "units", "each", "product"], lines, { columns, whole: ["product"] });
   const steps = (order.timeline ?? []).map(({ version, status, reason, at }) => [

@@ -9,7 +9,11 @@ import { putInForce } from "../force.ts";
 import { firstIssue } from "../issues.ts";
 import { reservationTtlMs } from "../reservation.ts";
 import { withServers } from "../servers.ts";
-import { knownSale, showChanged } from "./sale.ts";
+import { cut } from "../table.ts";
+import { knownSale, showChanged, titleOf } from "./sale.ts";
+
+/** A name in a question. */
+const NAME_CELLS_MAX = 48;
 
 interface SettingOptions {
   readonly name?: string;
@@ -71,7 +75,7 @@ function createCommand(parent: Command): void {
         items: options.item ?? [],
       });
       return withServers(async (servers) => {
-        await confirm(`Create the sale ${input.name} with ${input.items.length} item(s)?`);
+        await confirm(`Create ${cut(input.name, NAME_CELLS_MAX)} with ${input.items.length} item(s)?`);
         const now = new Date(await redisNowMs(servers.redis));
         const defaults = { now, reservationTtlMs: reservationTtlMs() };
         const id = await createSaleBy(servers.pool, input, defaults, { actor: servers.actor });
@@ -121,7 +125,7 @@ function editCommand(parent: Command): void {
       if (named.length === 0) throw new UsageError("Name something to change, such as --name or --item.");
       return withServers(async (servers) => {
         const sale = await knownSale(servers, id);
-        await confirm(`Change ${named.map(([name]) => name).join(", ")} of the sale ${sale.id} (${sale.name})?`);
+        await confirm(`Change ${named.map(([name]) => name).join(", ")} of\n${titleOf(sale)}?`);
         await editSaleBy(servers.pool, id, edit, { actor: servers.actor });
         await putInForce(servers, id, terminal);
         await showChanged(servers, id, answer, terminal);

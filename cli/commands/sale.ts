@@ -9,7 +9,7 @@ import { CommandError } from "../failure.ts";
 import { putInForce } from "../force.ts";
 import { paintState, type SaleStanding, shortInstant, standingOf } from "../sale-stock.ts";
 import { type Servers, withServers } from "../servers.ts";
-import { details, table } from "../table.ts";
+import { cut, details, table } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 
 export function saleCommands(sale: Command): void {
@@ -47,7 +47,7 @@ function listCommand(parent: Command): void {
               total(standing.remaining),
             ]);
             const headings = ["id", "name", "state", "opens (UTC)", "left"];
-            return table(headings, cells, { columns: terminal.columns, whole: ["id"] });
+            return table(headings, cells, { columns: terminal.columns, whole: ["id", "state", "opens (UTC)"] });
           },
         );
       }),
@@ -87,7 +87,7 @@ function lifeCommand(
     run: ({ args: [id = ""], options, answer, confirm, terminal }) =>
       withServers(async (servers) => {
         const sale = await knownSale(servers, id);
-        await confirm(`${name[0]?.toUpperCase()}${name.slice(1)} the sale ${sale.id} (${sale.name})?`);
+        await confirm(`${name[0]?.toUpperCase()}${name.slice(1)} the sale ${titleOf(sale)}?`);
         await work(servers, id, { actor: servers.actor, reason: options.reason });
         await putInForce(servers, id, terminal);
         await showChanged(servers, id, answer, terminal);
@@ -114,6 +114,13 @@ export async function knownSale({ pool }: Pick<Servers, "pool">, id: string): Pr
   return sale;
 }
 
+const TITLE_CELLS_MAX = 60;
+
+/** A sale in a question. */
+export function titleOf({ id, name }: Pick<Sale, "id" | "name">): string {
+  return cut(`${id} (${name})`, TITLE_CELLS_MAX);
+}
+
 /** A sale as programs get it: the API's, with the partitions' state beside it. */
 function representSale(sale: Sale, { state, remaining }: SaleStanding) {
   const { no: _no, partitionEpochs, reservationTtlMs, items, ...rest } = sale;
@@ -127,19 +134,22 @@ function representSale(sale: Sale, { state, remaining }: SaleStanding) {
 }
 
 function screen(sale: Sale, standing: SaleStanding, terminal: Terminal): string {
-  const facts = details([
-    ["sale", sale.id],
-    ["name", sale.name],
-    ["state", paintState(standing.state, terminal)],
-    ["opens", `${shortInstant(sale.opensAt)} UTC`],
-    ["closes", sale.closesAt === null ? "never" : `${shortInstant(sale.closesAt)} UTC`],
-    ["reservation", `${sale.reservationTtlMs / 1_000} s`],
-    ["declined", sale.onDecline === "hold" ? "the buyer may pay again until the deadline" : "cancels the order"],
-    ["for", sale.membersOnly ? "members only" : "everybody"],
-    ["stock shown", sale.stockVisibility === "band" ? "as bands" : "exactly"],
-    ["partitions", partitionsOf(sale)],
-    ["version", sale.version],
-  ]);
+  const facts = details(
+    [
+      ["sale", sale.id],
+      ["name", sale.name],
+      ["state", paintState(standing.state, terminal)],
+      ["opens", `${shortInstant(sale.opensAt)} UTC`],
+      ["closes", sale.closesAt === null ? "never" : `${shortInstant(sale.closesAt)} UTC`],
+      ["reservation", `${sale.reservationTtlMs / 1_000} s`],
+      ["declined", sale.onDecline === "hold" ? "the buyer may pay again until the deadline" : "cancels the order"],
+      ["for", sale.membersOnly ? "members only" : "everybody"],
+      ["stock shown", sale.stockVisibility === "band" ? "as bands" : "exactly"],
+      ["partitions", partitionsOf(sale)],
+      ["version", sale.version],
+    ],
+    terminal,
+  );
   const cells = sale.items.map((item) => [
     item.productId,
     item.name,

@@ -88,6 +88,14 @@ async function describePostgres(pool: pg.Pool) {
   return result.rows[0] ?? { version: "?", size: "?" };
 }
 
+function jobsLine(queues: readonly QueueCounts[]): string {
+  const busy = queues.filter(({ waiting, active, failed }) => waiting + active + failed > 0);
+  const parts = busy.map(
+    ({ queue, waiting, active, failed }) => `${queue} ${waiting} waiting, ${active} active, ${failed} failed`,
+  );
+  return parts.length === 0 ? "none" : parts.join("; ");
+}
+
 function missingRoles(instances: readonly Instance[]): InstanceRole[] {
   return INSTANCE_ROLES.filter((role) => !instances.some((instance) => instance.role === role));
 }
@@ -104,22 +112,27 @@ function screen(status: Status, terminal: Terminal): string {
   const missing = missingRoles(status.instances);
   const { redis, postgres, api } = servers;
   const unfinished = Object.entries(orders).map(([name, count]) => `${count} ${name}`);
-  const facts = details([
-    ["redis", redis ? `${redis.version}, ${redis.memory}, appendfsync ${redis.appendfsync}` : colors.red("away")],
-    ["postgres", `${postgres.version}, ${postgres.size}`],
-    ["api", api ? `${api.url}, ${api.ready ? "ready" : colors.red("not ready")}` : undefined],
+  const facts = details(
     [
-      "roles",
-      INSTANCE_ROLES.map((role) => (missing.includes(role) ? colors.red(`no ${role}`) : colors.green(role))).join(", "),
+      ["redis", redis ? `${redis.version}, ${redis.memory}, appendfsync ${redis.appendfsync}` : colors.red("away")],
+      ["postgres", `${postgres.version}, ${postgres.size}`],
+      ["api", api ? `${api.url}, ${api.ready ? "ready" : colors.red("not ready")}` : undefined],
+      [
+        "roles",
+        INSTANCE_ROLES.map((role) => (missing.includes(role) ? colors.red(`no ${role}`) : colors.green(role))).join(
+          ", ",
+        ),
+      ],
+      ["unfinished", unfinished.length > 0 ? unfinished.join(", ") : "none"],
+      [
+        "oldest",
+        oldest ? `${oldest.id} ${oldest.status}, since ${oldest.placedAt.toISOString().slice(0, 19)}Z` : undefined,
+      ],
+      ["dead letters", status.openDeadLetters],
+      ["jobs", jobsLine(status.queues)],
     ],
-    ["unfinished", unfinished.length > 0 ? unfinished.join(", ") : "none"],
-    [
-      "oldest",
-      oldest ? `${oldest.id} ${oldest.status}, since ${oldest.placedAt.toISOString().slice(0, 19)}Z` : undefined,
-    ],
-    ["dead letters", status.openDeadLetters],
-    ["jobs", status.queues.map(({ queue, waiting, failed }) => `${queue} ${waiting}/${failed}`).join(", ")],
-  ]);
+    terminal,
+  );
   const unknown = "?";
   const cells = status.sales.flatMap((sale) =>
     sale.partitions.map((partition) => [

@@ -1,14 +1,19 @@
 // `onrush stock restock` and `onrush stock write-off`.
 import type { Command } from "commander";
 import { UNITS_MAX } from "../../engine/catalogue/input.ts";
+import type { Sale } from "../../engine/catalogue/sales.ts";
 import { restockBy, type StockChange, writeOffBy } from "../../engine/catalogue/stock-operations.ts";
 import { addCommand, wholeNumber } from "../command.ts";
 import { UsageError } from "../failure.ts";
 import { putInForce } from "../force.ts";
 import { withServers } from "../servers.ts";
-import { knownSale, showChanged } from "./sale.ts";
+import { cut } from "../table.ts";
+import { knownSale, showChanged, titleOf } from "./sale.ts";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** A name in a question. */
+const NAME_CELLS_MAX = 40;
 
 interface ChangeOptions {
   readonly reason?: string;
@@ -28,7 +33,7 @@ export function stockChangeCommands(stock: Command): void {
       const { saleId, change } = read(args);
       return withServers(async (servers) => {
         const sale = await knownSale(servers, saleId);
-        await confirm(`Add ${change.quantity} units of ${change.productId} to ${sale.id} (${sale.name})?`);
+        await confirm(`Add ${change.quantity} units of ${nameOf(sale, change)} to\n${titleOf(sale)}?`);
         await restockBy(servers.pool, saleId, change, { actor: servers.actor, reason: options.reason });
         await putInForce(servers, saleId, terminal);
         await showChanged(servers, saleId, answer, terminal);
@@ -48,12 +53,17 @@ export function stockChangeCommands(stock: Command): void {
       if (!reason) throw new UsageError("A write-off says why: --reason.");
       return withServers(async (servers) => {
         const sale = await knownSale(servers, saleId);
-        await confirm(`Write off ${change.quantity} units of ${change.productId} of ${sale.id} (${sale.name})?`);
+        await confirm(`Write off ${change.quantity} units of ${nameOf(sale, change)} of\n${titleOf(sale)}?`);
         await writeOffBy(servers, saleId, change, { actor: servers.actor, reason });
         await showChanged(servers, saleId, answer, terminal);
       });
     },
   });
+}
+
+function nameOf(sale: Sale, { productId }: StockChange): string {
+  const name = sale.items.find((item) => item.productId === productId)?.name;
+  return name === undefined ? productId : cut(name, NAME_CELLS_MAX);
 }
 
 /** @throws UsageError when product or quantity are none */

@@ -38,6 +38,7 @@ interface KnownProduct {
   readonly currency: string;
 }
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const CURRENCY_DEFAULT = "KRW";
 const productSchema = z.object({
   name: z.string().min(1).max(200),
@@ -86,7 +87,7 @@ function planSale(
         products.set(productId, product);
         made.push({ id: productId, description: "", ...read.data });
       }
-    } else if (!product) {
+    } else if (!product && UUID.test(productId)) {
       issues.push({ at, message: `there is no product ${productId}; productName and productPrice would make it` });
     }
     currency ??= product?.currency;
@@ -124,7 +125,11 @@ function note(error: z.ZodError, entry: SaleEntry, issues: ImportIssue[]): undef
     const [first, index, ...rest] = issue.path;
     const item = first === "items" && typeof index === "number" ? entry.items[index] : undefined;
     const path = item ? rest : issue.path;
-    issues.push({ at: item?.at ?? entry.at, message: describeIssue({ path, message: issue.message }) });
+    const at = item?.at ?? entry.at;
+    // What could not be read was told of already, and is only missing here.
+    const field = `${path.map(String).join(".")}:`;
+    if (issues.some((known) => known.at === at && known.message.startsWith(field))) continue;
+    issues.push({ at, message: describeIssue({ path, message: issue.message }) });
   }
 }
 
@@ -145,7 +150,7 @@ function onlyChanges(edit: SaleEdit, sale: Sale): SaleEdit {
 }
 
 async function findProducts(pool: pg.Pool, ids: readonly string[]): Promise<Map<string, KnownProduct>> {
-  const uuids = ids.filter((id) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id));
+  const uuids = ids.filter((id) => UUID.test(id));
   const result = await pool.query<KnownProduct>(
     "SELECT id, currency FROM products WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL",
     [uuids],
