@@ -1,14 +1,18 @@
 // The admin CLI as a process, as an operator runs it.
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { findOrder } from "../../engine/ledger/orders.ts";
 import { openTestSale, startEngine, startPersister } from "../support/assembly.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
+import { scratchFolder } from "../support/scratch.ts";
 
 const CLI = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
+vi.setConfig({ testTimeout: 300_000 });
 const database = await createTestDatabase();
 let redis: TestRedis;
 let shop: Awaited<ReturnType<typeof startEngine>>;
@@ -58,7 +62,7 @@ describe("onrush", () => {
   it("plans a rebuild without touching anything, and carries it out when told to", async () => {
     const persister = await startPersister({ databaseUrl: database.url, redisUrl: redis.url });
     const order = await place();
-    await vi.waitFor(async () => expect(await findOrder(shop.pool, order.orderId)).toBeDefined(), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await findOrder(shop.pool, order.orderId)).toBeDefined(), { timeout: 30_000 });
     await persister.stop();
     await shop.redis.flushall();
     expect((await onrush(["stock", "show", "--sale", sale.saleId])).code).toBe(1);
@@ -71,6 +75,62 @@ describe("onrush", () => {
     expect(JSON.parse(done.out)).toMatchObject([{ saleId: sale.saleId, partition: 0, epoch: 2 }]);
     await shop.engine.catalogue.refresh();
     expect(order.orderId).not.toBe((await place()).orderId);
+  });
+
+  it("finds the instance that runs on DATA_DIR", async () => {
+    const folder = scratchFolder("cli");
+    try {
+      const runtime = { apiUrl: null, redisUrl: redis.url, databaseUrl: database.url, pids: {} };
+      writeFileSync(path.join(folder, "runtime.json"), JSON.stringify(runtime));
+      const { code, out } = await onrush(["stock", "show", "--sale", sale.saleId, "--json"], { DATA_DIR: folder });
+      expect([code, JSON.parse(out)]).toMatchObject([0, [{ saleId: sale.saleId }]]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("says when a server cannot be reached, in the form that was asked for", async () => {
+    const away = { REDIS_URL: "redis://127.0.0.1:1", DATABASE_URL: database.url };
+    const text = await onrush(["stock", "show"], away);
+    expect(text).toMatchObject({ code: 1, out: "", err: expect.stringMatching(/^Redis cannot be reached: .*\n$/) });
+    const { code, err } = await onrush(["audit", "list", "--json"], {
+      ...away,
+      DATABASE_URL: "postgres://127.0.0.1:1/x",
+    });
+    expect([code, JSON.parse(err)]).toMatchObject([1, { error: { code: "UNREACHABLE" } }]);
+    // What asks Postgres alone goes on without Redis, and status says what is away.
+    expect(await onrush(["audit", "list"], away)).toMatchObject({ code: 0 });
+    const status = await onrush(["status", "--json"], away);
+    expect(status.code).toBe(1);
+    expect(JSON.parse(status.out)).toMatchObject({ servers: { redis: null } });
+    expect(status.out).toContain("Redis cannot be reached.");
+  });
+
+  it("completes words in a shell", async () => {
+    const { code, out } = await onrush(["completion", "bash"]);
+    expect(code).toBe(0);
+    const complete = (...words: string[]) =>
+      execFileSync(
+        "bash",
+        [
+          "-c",
+          `${out}\nCOMP_WORDS=(onrush ${words.join(" ")}); COMP_CWORD=${words.length}; _onrush
+        printf '%s\\n' "\${COMPREPLY[@]}"`,
+        ],
+        { encoding: "utf8" },
+      )
+        .trim()
+        .split("\n");
+    expect(complete("st")).toEqual(["stock", "status"]);
+    expect(complete("stock", "re")).toEqual(expect.arrayContaining(["restock", "rebuild"]));
+    expect(complete("stock", "rebuild", "--a")).toEqual(["--apply"]);
+    expect((await onrush(["completion", "zsh"])).out).toContain("bashcompinit");
+    expect((await onrush(["completion", "fish"])).out).toContain("complete -c onrush -f");
+    expect(JSON.parse((await onrush(["completion", "fish", "--json"])).out)).toMatchObject({ shell: "fish" });
+    expect(await onrush(["completion", "cmd"])).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("no completion"),
+    });
   });
 
   it("says what was wrong in one line: 2 for bad usage, 1 for what cannot be done", async () => {
