@@ -40,7 +40,9 @@ const WAIT_MS = 2_000;
 const PASS_MS_MAX = 2_000;
 const PARTITIONS_AT_ONCE = 3;
 const COMMAND_TIMEOUT_MS = 3_000;
-const STATEMENT_TIMEOUT_MS = 10_000;
+/** A count of the largest table there may be. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+const STOP_MS_MAX = 3_000;
 /** One for the lock, one for each partition under comparison, two for a wide comparison. */
 const CONNECTIONS_MAX = PARTITIONS_AT_ONCE + 3;
 const LOCK = "onrush reconciliation";
@@ -64,9 +66,10 @@ export async function startReconciler(deps: ReconcilerDependencies): Promise<Rec
   return {
     async stop() {
       stopping.abort();
-      await loop;
+      // A count that takes longer ends with its connection: it has written nothing.
+      await Promise.race([loop, sleep(STOP_MS_MAX, undefined, { ref: false })]);
       redis.disconnect();
-      await pool.end();
+      await Promise.race([pool.end(), sleep(STOP_MS_MAX, undefined, { ref: false })]);
     },
   };
 }
@@ -80,6 +83,7 @@ class Passes {
   readonly #uncertain = new Set<string>();
   /** Partitions with open drifts; `undefined` until they were read. */
   #drifting: Set<string> | undefined;
+  readonly #failing = new WeakSet<PartitionWatch>();
   #passes = 0;
   readonly #turns = new Turns();
 
@@ -164,10 +168,17 @@ class Passes {
 
   async #compare(watch: PartitionWatch, partitions: number, signal: AbortSignal): Promise<void> {
     const servers = { pool: this.#pool, redis: this.#redis };
-    const result = await watch.pass(servers, { waitMs: WAIT_MS, signal }, partitions);
-    if (signal.aborted) return;
-    await recordPasses(this.#pool, [result]);
-    await this.#record(result);
+    try {
+      const result = await watch.pass(servers, { waitMs: WAIT_MS, signal }, partitions);
+      if (signal.aborted) return;
+      await recordPasses(this.#pool, [result]);
+      await this.#record(result);
+      this.#failing.delete(watch);
+    } catch (error) {
+      // Said once an outage, and the others are compared all the same.
+      if (!this.#failing.has(watch)) this.#log.warn({ err: error, partition: watch.name }, "a comparison failed");
+      this.#failing.add(watch);
+    }
   }
 
   async #record(result: PassResult): Promise<void> {

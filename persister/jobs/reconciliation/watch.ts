@@ -3,7 +3,7 @@
 // again after a pause that grows with what it took, so that its share of the machine stays the same however much there is;
 // a count of holds that is off brings its turn forward. A drift counts when it was seen twice, and the second look asks
 // only about what the first one suspected.
-import type { Partition } from "../../../engine/keys.ts";
+import { type Partition, partitionName } from "../../../engine/keys.ts";
 import type { Position } from "../../../engine/movement.ts";
 import { type Drift, fingerprintOf } from "../../../engine/reconciliation/drift.ts";
 import {
@@ -29,6 +29,7 @@ const SHARE = 1 / 30;
 const SHARE_MAX = 1 / 4;
 /** A drift has to be found within 5 s, by two passes. */
 const PAUSE_MS_MAX = 2_000;
+const PAUSE_AFTER_FAILURE_MS = 60_000;
 /** At the soonest after the last time, in ms. */
 const PAUSE_MS_MIN = { census: 1_000, holds: 1_500, limits: 1_500 } as const;
 /** More than this is more than anybody reads. */
@@ -64,6 +65,10 @@ export class PartitionWatch {
   #isSweeping = false;
   /** A difference in the number of holds that a comparison of all of them did not explain by any drift. */
   #holdsOffKnown = 0;
+
+  get name(): string {
+    return partitionName(this.#at);
+  }
 
   constructor(at: Partition, turns: Turns) {
     this.#at = at;
@@ -103,7 +108,11 @@ export class PartitionWatch {
     const startedAt = performance.now();
     const isSuspicious = [this.#census, this.#holds, this.#limits].some(({ suspects }) => suspects.length > 0);
     const counting = startedAt >= this.#census.dueAt || isSuspicious;
-    const look = await lookAtFigures(servers, this.#at, patience, counting);
+    const look = await lookAtFigures(servers, this.#at, patience, counting).catch((error) => {
+      // Should counting fail, by what it takes, the next passes go without.
+      if (counting && !(error instanceof Uncertain)) this.#census.dueAt = startedAt + PAUSE_AFTER_FAILURE_MS;
+      throw error;
+    });
     this.#figures.take(look.drifts);
     if (look.counted) {
       this.#counted = look.counted;
