@@ -156,6 +156,23 @@ describe("onrush dead", () => {
     expect(await available(sale)).toBe(2);
   });
 
+  it("replays a release once the ledger agrees with it, and counts its units once", async () => {
+    const sale = await shop.openSale({ stock: 4 });
+    const { orderId } = await shop.place(sale, 3);
+    await vi.waitFor(async () => expect(await findOrder(pool, orderId)).toMatchObject({ status: "RESERVED" }), WAIT);
+    const reservation = (await findOrder(pool, orderId))?.holdReservation ?? 0;
+    const shift = (by: number) =>
+      pool.query("UPDATE orders SET hold_reservation = hold_reservation + $2 WHERE id = $1", [orderId, by]);
+    await shift(1_000); // as a defect would
+    await shop.engine.stock.release({ saleId: sale.saleId, partition: 0 }, 1, [{ orderId, reservation }]);
+    const { id, kind } = await untilBuried(sale);
+    expect(kind).toBe("release");
+    expect(await failure("dead", "replay", String(id), "--yes")).toMatchObject({ exit: 1, code: "INVALID_STATE" });
+    await shift(-1_000);
+    expect(await json("dead", "replay", String(id), "--yes")).toMatchObject({ decided: [{ state: "replayed" }] });
+    await expectBalanced(sale, 4);
+  });
+
   it("leaves a hold alone that belongs to an order of the ledger", async () => {
     const sale = await shop.openSale({ stock: 4 });
     const { orderId } = await shop.place(sale);
