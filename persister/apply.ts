@@ -20,6 +20,7 @@ import {
   lockPartition,
   lockStock,
   markAllocationApplied,
+  readMovementTimes,
   setStockState,
   updateStock,
 } from "../engine/ledger/log.ts";
@@ -39,6 +40,11 @@ export type ApplyOutcome =
     }
   /** The batch does not start where Postgres stands: numbers in between are not here. Nothing was written. */
   | { readonly type: "gap"; readonly position: Position }
+  /**
+   * The log says something else at a number than what was applied under it: Redis went back in time and gave the number
+   * again, after a persister had read the first entry and before Postgres had it. Nothing was written.
+   */
+  | { readonly type: "forked"; readonly position: Position }
   | { readonly type: "unknown partition" };
 
 export interface ApplyDependencies {
@@ -71,6 +77,8 @@ async function applyOnce(
   return await transaction(deps.pool, async (client) => {
     const head = await lockPartition(client, at);
     if (!head) return { type: "unknown partition" };
+    const forked = await findForked(client, at, head, movements);
+    if (forked) return { type: "forked", position: forked };
     const ahead = movements.filter((movement) => comparePositions(movement.position, head) > 0);
     const fresh = consecutive(head, ahead);
     const last = fresh[fresh.length - 1];
@@ -98,6 +106,22 @@ async function applyOnce(
       changes,
     };
   });
+}
+
+/** The first of the movements applied before that is not the one that was applied under its number. */
+async function findForked(
+  client: pg.PoolClient,
+  at: Partition,
+  head: Position,
+  movements: readonly Movement[],
+): Promise<Position | undefined> {
+  const before = movements.filter(
+    ({ kind, position }) => kind !== "unreadable" && position.epoch === head.epoch && position.seq <= head.seq,
+  );
+  if (before.length === 0) return undefined;
+  const seqs = before.map(({ position }) => position.seq);
+  const applied = await readMovementTimes(client, at, head.epoch, seqs);
+  return before.find(({ position, atMs }) => (applied.get(position.seq) ?? atMs) !== atMs)?.position;
 }
 
 /** Orders that moved, are not in the ledger, and are known to be missing: an operator gave them up. */

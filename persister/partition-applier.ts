@@ -113,9 +113,11 @@ export class PartitionApplier {
 
   async #catchUp(): Promise<void> {
     const row = await findPartition(this.#deps.pool, this.at);
-    if (!row) return;
+    if (!row || this.#ended) return;
     this.#epoch = row.epoch;
     const left = await pendingUpTo(this.#deps.redis, this.at, row);
+    await this.#compare(left, row);
+    if (this.#ended) return;
     if (left.length > 0) await acknowledge(this.#deps.redis, this.at, row, row.reservation, left);
     let position: Position = row;
     while (!this.#stopped) {
@@ -135,8 +137,24 @@ export class PartitionApplier {
     }
   }
 
+  /** Looks at entries that Postgres is said to have, before they are acknowledged: they must be the ones it has. */
+  async #compare(left: readonly Position[], head: Position): Promise<void> {
+    const [first] = left;
+    let after: Position | undefined = first && { epoch: first.epoch, seq: first.seq - 1 };
+    while (after && !this.#ended) {
+      const entries = (await readAfter(this.#deps.redis, this.at, after)).filter(
+        ({ position }) => comparePositions(position, head) <= 0,
+      );
+      if (entries.length > 0) await this.#apply(entries);
+      after = entries.at(-1)?.position;
+    }
+  }
+
   async #apply(batch: readonly Movement[]): Promise<ApplyOutcome> {
     const outcome = await applyMovements(this.#deps, this.at, batch);
+    if (outcome.type === "forked") {
+      await this.#suspend(`the log has another entry at ${formatPosition(outcome.position)} than was applied`);
+    }
     if (outcome.type === "applied") {
       this.#deps.onApplied(this.at, outcome);
       const entries = batch

@@ -231,6 +231,22 @@ export async function updateStock(db: Queryable, at: Partition, rows: readonly L
   });
 }
 
+/** When movements that were applied happened, by Redis' clock in ms; those that left no row are missing. */
+export async function readMovementTimes(
+  db: Queryable,
+  at: Partition,
+  epoch: number,
+  seqs: readonly number[],
+): Promise<Map<number, number>> {
+  const result = await db.query<{ seq: number; atMs: number }>({
+    name: "read_movement_times",
+    text: `SELECT DISTINCT seq, round(extract(epoch FROM at) * 1000)::bigint AS "atMs" FROM stock_movements
+      WHERE sale_id = $1 AND partition = $2 AND epoch = $3 AND seq = ANY ($4::bigint[])`,
+    values: [at.saleId, at.partition, epoch, seqs],
+  });
+  return new Map(result.rows.map(({ seq, atMs }) => [seq, atMs]));
+}
+
 export async function insertMovements(db: Queryable, at: Partition, rows: readonly StockMovement[]): Promise<void> {
   if (rows.length === 0) return;
   await db.query({

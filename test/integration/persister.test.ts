@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { partitionKeys } from "../../engine/keys.ts";
 import { listStock } from "../../engine/ledger/allocations.ts";
 import { findOrder } from "../../engine/ledger/orders.ts";
+import { findPartition } from "../../engine/ledger/partitions.ts";
 import { openOutbox } from "../../engine/outbox/outbox.ts";
 import { applyMovements } from "../../persister/apply.ts";
 import { readAfter } from "../../persister/log-stream.ts";
@@ -112,6 +113,34 @@ describe("the persister", () => {
     expect(await deadLetters(sale.saleId)).toEqual([]);
     await persister.stop();
   });
+
+  it.each(["delivered to nobody", "delivered and pending"])(
+    "suspends a partition whose log says something else than was applied: Redis gave a number twice (%s)",
+    async (how) => {
+      const sale = await openTestSale(shop, { stock: 10 });
+      const at = { saleId: sale.saleId, partition: 0 };
+      const { stream } = partitionKeys(at);
+      await place(sale, 2);
+      const movements = await readAfter(shop.redis, at, { epoch: 1, seq: 0 });
+      const outbox = await openOutbox(database.url, () => undefined);
+      // Read from a Redis that then went back in time, and committed after the number had been given again.
+      const read = movements.map((movement) => ({ ...movement, atMs: movement.atMs - 1_000 }));
+      expect((await applyMovements({ pool: shop.pool, outbox }, at, read)).type).toBe("applied");
+      await outbox.close();
+      if (how.includes("pending")) {
+        await shop.redis.xreadgroup("GROUP", "persister", "persister", "COUNT", 100, "STREAMS", stream, ">");
+      }
+      const persister = await startPersister(servers());
+      await until(async () =>
+        expect(await findPartition(shop.pool, at)).toMatchObject({
+          state: "suspended",
+          reason: "the log has another entry at 1-1 than was applied",
+        }),
+      );
+      expect(await ledger(sale.saleId)).toEqual({ allocated: 10, reserved: 2, sold: 0 });
+      await persister.stop();
+    },
+  );
 
   it("applies what its predecessor was given and never committed", async () => {
     const sale = await openTestSale(shop, { stock: 10 });

@@ -224,7 +224,7 @@ function essence(outcome: ApplyOutcome): object {
   if (outcome.type === "unknown partition") return outcome;
   const { epoch, seq } = outcome.position;
   const position = { epoch, seq };
-  if (outcome.type === "gap") return { type: outcome.type, position };
+  if (outcome.type === "gap" || outcome.type === "forked") return { type: outcome.type, position };
   return { type: outcome.type, position, reservation: outcome.reservation, orders: outcome.orders };
 }
 
