@@ -69,6 +69,7 @@ async function expectBalanced(sale: Sale, units: number): Promise<void> {
   }, WAIT);
   expect(await listStock(pool, sale.saleId)).toMatchObject([{ reserved: 0, sold: 0 }]);
   expect(await letters(sale)).toEqual([]);
+  expect(await onrush("stock", "reconcile", "--sale", sale.saleId)).toMatchObject({ code: 0 });
 }
 
 describe("onrush dead", () => {
