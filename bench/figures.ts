@@ -63,7 +63,7 @@ export const FIGURES = {
   reconcile_uncertain: { label: "  that could not be made", unit: "passes" },
   reconcile_drifts: { label: "  drifts seen", unit: "drifts" },
   reconcile_postgres_cpu: { label: "  processor time on its Postgres connections", unit: "of a core" },
-  reconcile_found_ms: { label: "  a stock key edited by hand: found after", unit: "ms" },
+  reconcile_found_ms: { label: "  a change made by hand: found after", unit: "ms" },
   memory_live_bytes: { label: "a live order in Redis", unit: "bytes" },
   memory_confirmed_bytes: { label: "  CONFIRMED", unit: "bytes" },
   memory_cancelled_bytes: { label: "  CANCELLED", unit: "bytes" },

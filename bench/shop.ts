@@ -52,6 +52,17 @@ export class Shop {
     return Buffer.byteLength(text);
   }
 
+  /** Orders one unit that waits for its payment. @returns the order's id */
+  async holdOne({ saleId, productId }: Sale): Promise<string> {
+    const body = {
+      saleId,
+      customerId: randomUUID(),
+      items: [{ productId, quantity: 1 }],
+      payment: { method: "later" },
+    };
+    return ((await call(this.ordersUrl, body)) as { orderTrackingId: string }).orderTrackingId;
+  }
+
   #call(path: string, body: unknown): Promise<unknown> {
     return call(`${this.apiUrl}/api/v1${path}`, body, { authorization: `Bearer ${this.#token}` });
   }

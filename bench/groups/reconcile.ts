@@ -1,6 +1,9 @@
 // The reconciler beside a steady stream of orders, everything running: how often it compared, whether it ever saw a drift
-// where there is none, what it costs, and how fast it finds one that is made afterwards.
+// where there is none, what it costs, and how fast it finds what is changed by hand afterwards; each is mended by the CLI.
+import { execFile } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Redis } from "ioredis";
 import { Books } from "../books.ts";
 import type { Context } from "../context.ts";
@@ -11,15 +14,16 @@ import type { Sale, Shop } from "../shop.ts";
 
 const ORDERS_PER_SECOND = 2_000;
 const POLL_MS = 200;
+const CLI = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 const FIND_TIMEOUT_MS = 30_000;
 
 export async function measureReconciliation(context: Context, instance: Instance, shop: Shop): Promise<void> {
   const books = new Books(instance);
   const redis = new Redis(instance.redisUrl);
   redis.on("error", () => undefined); // the command on it rejects
+  const sale = await shop.openSale("bench reconciliation");
+  const watch = watchPasses(books, sale);
   try {
-    const sale = await shop.openSale("bench reconciliation");
-    const watch = watchPasses(books, sale);
     const cpu = await cpuOfReconciler(books);
     const startedAt = performance.now();
     const pid = instance.pids["api"] ?? 0;
@@ -39,11 +43,14 @@ export async function measureReconciliation(context: Context, instance: Instance
     context.audit("reconcile, in the ledger", await books.auditLedger(sale, burst));
     context.audit("reconcile, drifts", { oversold: 0, lost: seen.drifts, duplicated: 0 });
 
-    const key = `onrush:{${sale.saleId}.0}:stock`;
-    await redis.hincrby(key, `${sale.productId}|a`, 1);
-    context.record("reconcile", "reconcile_found_ms", await untilFound(books, sale));
-    await redis.hincrby(key, `${sale.productId}|a`, -1);
+    for (const change of await changesOf(shop, books, redis, sale)) {
+      await change.make();
+      const foundMs = await untilFound(books, sale, change.kind);
+      context.record(change.kind, "reconcile_found_ms", foundMs);
+      await mend(instance, sale);
+    }
   } finally {
+    await watch.end();
     redis.disconnect();
     await books.close();
   }
@@ -57,7 +64,7 @@ interface Seen {
 }
 
 /** Looks at the row of the last pass more often than passes come. */
-function watchPasses(books: Books, sale: Sale): { stop(): Promise<Seen> } {
+function watchPasses(books: Books, sale: Sale): { stop(): Promise<Seen>; end(): Promise<void> } {
   let running = true;
   const uncertain = new Map<string, string>();
   let last = "0";
@@ -72,7 +79,12 @@ function watchPasses(books: Books, sale: Sale): { stop(): Promise<Seen> } {
       await delay(POLL_MS);
     }
   })();
+  loop.catch(() => undefined); // told by stop()
   return {
+    async end() {
+      running = false;
+      await loop.catch(() => undefined);
+    },
     async stop() {
       running = false;
       await loop;
@@ -87,14 +99,48 @@ async function countDrifts(books: Books, sale: Sale): Promise<number> {
   return Number(row?.n);
 }
 
-async function untilFound(books: Books, sale: Sale): Promise<number> {
+/** What hands do to the books of a sale that is at rest, and the name that the reconciler has for it. */
+async function changesOf(shop: Shop, books: Books, redis: Redis, sale: Sale) {
+  const { saleId, productId } = sale;
+  const key = (name: string) => `onrush:{${saleId}.0}:${name}`;
+  const orderId = await shop.holdOne(sale);
+  await untilApplied(books, [sale]);
+  return [
+    { kind: "STOCK_EDITED", make: () => redis.hincrby(key("stock"), `${productId}|a`, 1) },
+    { kind: "HOLD_MISSING", make: () => redis.hdel(key("held"), orderId) },
+    {
+      kind: "ORDER_MISSING",
+      make: () =>
+        books.query("DELETE FROM orders WHERE id = (SELECT id FROM orders WHERE sale_id = $1 LIMIT 1)", [saleId]),
+    },
+    { kind: "LIMIT_OFF", make: () => redis.hset(key("stock"), `${productId}|l`, 99) },
+    {
+      kind: "MOVEMENT_LOST",
+      make: () => books.query("DELETE FROM stock_movements WHERE sale_id = $1 AND seq = 7", [saleId]),
+    },
+  ];
+}
+
+async function untilFound(books: Books, sale: Sale, kind: string): Promise<number> {
   const startedAt = performance.now();
-  const before = await countDrifts(books, sale);
-  while ((await countDrifts(books, sale)) === before) {
-    if (performance.now() - startedAt > FIND_TIMEOUT_MS) throw new Error("the reconciler does not find a drift");
+  for (;;) {
+    const rows = await books.query<{ kind: string }>(
+      "SELECT kind FROM drifts WHERE sale_id = $1 AND ended_at IS NULL",
+      [sale.saleId],
+    );
+    const others = rows.filter((row) => row.kind !== kind);
+    if (others.length > 0) throw new Error(`${kind} was found as ${others.map((row) => row.kind).join(", ")}`);
+    if (rows.length > 0) return performance.now() - startedAt;
+    if (performance.now() - startedAt > FIND_TIMEOUT_MS) throw new Error(`${kind} is not found`);
     await delay(POLL_MS / 10);
   }
-  return performance.now() - startedAt;
+}
+
+/** As an operator does. @throws when anything differs afterwards */
+async function mend({ redisUrl, databaseUrl }: Instance, { saleId }: Sale): Promise<void> {
+  const args = [CLI, "stock", "reconcile", "--sale", saleId, "--apply", "--json"];
+  const env = { PATH: process.env["PATH"], REDIS_URL: redisUrl, DATABASE_URL: databaseUrl };
+  await promisify(execFile)(process.execPath, args, { env });
 }
 
 /** Processor seconds that Postgres has spent on the reconciler's connections; they live as long as the worker. */
