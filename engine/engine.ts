@@ -144,9 +144,9 @@ export class Engine {
     this.admission = new Admission(this.durability.place, this.positions, {
       ...ADMISSION_DEFAULTS,
       ...options.admission,
-      onDecided: (at, placements, outcomes) => {
+      onDecided: (at, epoch, placements, outcomes) => {
         this.#acknowledged.noteOutcomes(at, placements, outcomes);
-        this.#noteLoss(at, outcomes[0]);
+        this.#noteLoss(at, epoch, outcomes[0]);
       },
     });
   }
@@ -249,12 +249,12 @@ export class Engine {
     return error;
   }
 
-  // A verdict that Redis lost the partition: it is closed for every process, until an operator has rebuilt it.
-  #noteLoss(at: Partition, outcome: PlaceOutcome | undefined): void {
+  // A verdict that Redis lost the partition: it is closed for every process, until an operator has rebuilt it. The epoch is
+  // that of the call: one that was under way while the partition was rebuilt says nothing of the new epoch.
+  #noteLoss(at: Partition, epoch: number, outcome: PlaceOutcome | undefined): void {
     if (outcome?.type !== "STOCK_UNAVAILABLE") return;
     if (outcome.cause !== "NOT_LOADED" && outcome.cause !== "REGRESSED") return;
-    const epoch = this.positions.get(at)?.epoch;
-    if (epoch === undefined || this.catalogue.sale(at.saleId)?.partitionEpochs[at.partition]?.state !== "live") return;
+    if (this.catalogue.sale(at.saleId)?.partitionEpochs[at.partition]?.state !== "live") return;
     const reason =
       outcome.cause === "REGRESSED" ? "Redis is behind what was acknowledged" : "Redis has lost the partition";
     void this.#suspend(at, reason, epoch);

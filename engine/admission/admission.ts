@@ -22,6 +22,7 @@ export interface AdmissionOptions extends PlaceOptions {
   /** Told of each call's outcomes before their buyers are. */
   readonly onDecided?: (
     partition: Partition,
+    epoch: number,
     placements: readonly Placement[],
     outcomes: readonly PlaceOutcome[],
   ) => void;
@@ -69,7 +70,7 @@ export class Admission {
       batcher = new Batcher({
         execute: async (placements) => {
           const outcomes = await placeBatch(this.#call, this.#positions, partition, epoch, placements, this.#options);
-          this.#options.onDecided?.(partition, placements, outcomes);
+          this.#options.onDecided?.(partition, epoch, placements, outcomes);
           return outcomes;
         },
         weightOf: (placement) => placement.lines.length,

@@ -70,7 +70,9 @@ describe("imports", () => {
 
 describe("source files", () => {
   it(`have at most ${LINES_MAX} lines`, () => {
-    const long = [...sources, ...scripts].filter(({ file, text }) => lineCount(text) > LINES_MAX && !LONGER[file] && file !== GENERATED);
+    const long = [...sources, ...scripts].filter(
+      ({ file, text }) => lineCount(text) > LINES_MAX && !LONGER[file] && file !== GENERATED,
+    );
     expect(long.map(({ file, text }) => `${file}: ${lineCount(text)} lines`)).toEqual([]);
   });
 
