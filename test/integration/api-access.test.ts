@@ -55,7 +55,15 @@ const MEMBERS = [
   "GET /api/v1/orders",
   "POST /api/v1/ws-tickets",
 ];
-const OPERATORS: string[] = ["GET /api/v1/admin/orders/{id}/explanation"];
+/** For support and administrators. */
+const OPERATORS = [
+  "GET /api/v1/admin/dead-letters",
+  "GET /api/v1/admin/dead-letters/{id}",
+  "GET /api/v1/admin/instances",
+  "GET /api/v1/admin/orders",
+  "GET /api/v1/admin/orders/{id}/explanation",
+  "GET /api/v1/admin/overview",
+];
 
 const allowed = (route: string): readonly Caller[] => {
   if (PUBLIC.includes(route)) return ["nobody", "member", "support", "admin", "server"];
