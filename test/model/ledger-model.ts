@@ -162,7 +162,7 @@ export class LedgerModel {
 
   /** What Redis would have to have free: all that is not taken, held back, or still to be delivered. */
   available(sku: string): number {
-    const { allocated, reserved, sold } = this.#stockOf(sku);
+    const { allocated = 0, reserved = 0, sold = 0 } = this.stock.get(sku) ?? {};
     const held = [...this.holdbacks.values()].filter((back) => !back.returned && back.sku === sku);
     const due = this.unapplied().filter(([, allocation]) => allocation.sku === sku);
     return allocated - reserved - sold - sum(held) - sum(due.map(([, allocation]) => allocation));

@@ -160,8 +160,9 @@ export async function restore(world: World): Promise<void> {
   const known = { epoch: ledger.epoch, seq: Math.max(ledger.seq, reported) };
   world.positions.learn(world.at, known);
   world.learn(known);
-  // A persister's connection breaks with the server, and what it had read goes with it.
+  // Connections break with the server: what a persister had read goes with its own, and so do calls that were on their way.
   world.zombie = undefined;
+  world.lateCalls.length = 0;
   world.note("restored from the past");
 }
 
