@@ -42,7 +42,8 @@ const FULL = {
 const NOT_QUICK: readonly Scenario[] = ["expiry", "scale", "memory"];
 /** With `--seconds`: orders that the persister gets for each. */
 const PERSIST_ORDERS_PER_SECOND = 10_000;
-const CONNECTIONS = 128;
+/** As many as a rush has at least: with few, a closed loop measures how client and server wait for each other. */
+const CONNECTIONS = 512;
 
 /** @throws CommanderError when the arguments cannot be understood; usage errors exit with 2 */
 export function parseCommand(argv: readonly string[]): Options {
