@@ -48,6 +48,8 @@ export async function measureReconciliation(context: Context, instance: Instance
       const foundMs = await untilFound(books, sale, change.kind);
       context.record(change.kind, "reconcile_found_ms", foundMs);
       await mend(instance, sale);
+      // The next change must not be taken for this one: the background sees for itself that it is over.
+      await untilNothingIsOpen(books, sale);
     }
   } finally {
     await watch.end();
@@ -132,6 +134,19 @@ async function untilFound(books: Books, sale: Sale, kind: string): Promise<numbe
     if (others.length > 0) throw new Error(`${kind} was found as ${others.map((row) => row.kind).join(", ")}`);
     if (rows.length > 0) return performance.now() - startedAt;
     if (performance.now() - startedAt > FIND_TIMEOUT_MS) throw new Error(`${kind} is not found`);
+    await delay(POLL_MS / 10);
+  }
+}
+
+async function untilNothingIsOpen(books: Books, { saleId }: Sale): Promise<void> {
+  const startedAt = performance.now();
+  for (;;) {
+    const [row] = await books.query<{ n: string }>(
+      "SELECT count(*) AS n FROM drifts WHERE sale_id = $1 AND ended_at IS NULL",
+      [saleId],
+    );
+    if (Number(row?.n) === 0) return;
+    if (performance.now() - startedAt > FIND_TIMEOUT_MS) throw new Error("a drift that was mended is still told of");
     await delay(POLL_MS / 10);
   }
 }
