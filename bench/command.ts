@@ -43,7 +43,7 @@ const NOT_QUICK: readonly Scenario[] = ["expiry", "scale", "memory"];
 /** With `--seconds`: orders that the persister gets for each. */
 const PERSIST_ORDERS_PER_SECOND = 10_000;
 /** As many as a rush has at least: with few, a closed loop measures how client and server wait for each other. */
-const CONNECTIONS = 512;
+const CONNECTIONS = 256;
 
 /** @throws CommanderError when the arguments cannot be understood; usage errors exit with 2 */
 export function parseCommand(argv: readonly string[]): Options {
