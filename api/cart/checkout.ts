@@ -13,7 +13,7 @@ import {
   checkPayment,
   orderHeaders,
   orderRequest,
-  placedOrderSchema,
+  placingDocs,
   readIdempotencyKey,
 } from "../orders/order-request.ts";
 import { cartOwner, ownerQuery } from "./owner.ts";
@@ -45,23 +45,8 @@ export function checkoutRoute(edge: Edge, deps: CartDependencies): void {
       headers: orderHeaders.pick({ "idempotency-key": true }),
       body: checkoutRequest.optional(),
       bodyOptional: true,
-      answers: {
-        200: { description: "The order that this checkout made before", schema: placedOrderSchema },
-        201: { description: "Accepted, and committed in Postgres", schema: placedOrderSchema },
-        202: { description: "Accepted", schema: placedOrderSchema },
-      },
-      refusals: [
-        "FORBIDDEN",
-        "NOT_FOUND",
-        "SOLD_OUT",
-        "LIMIT_EXCEEDED",
-        "SALE_NOT_OPEN",
-        "PRICE_MISMATCH",
-        "INVALID_STATE",
-        "IDEMPOTENCY_CONFLICT",
-        "STOCK_UNAVAILABLE",
-        "OUTCOME_UNKNOWN",
-      ],
+      ...placingDocs,
+      refusals: [...placingDocs.refusals, "INVALID_STATE"],
     },
     async ({ c, caller, query, body }) => {
       edge.limits.order(edge.addressOf(c));

@@ -4,6 +4,7 @@ import { OnrushError } from "../../engine/errors.ts";
 import { QUANTITY_MAX } from "../../engine/money.ts";
 import { PAYMENT_METHODS } from "../../engine/order.ts";
 import { ORDER_STATUSES } from "../../engine/order-state.ts";
+import type { EndpointDocs } from "../http/endpoint.ts";
 import { amount, invalid, text } from "../http/fields.ts";
 import { orderItemSchema } from "./representation.ts";
 
@@ -93,6 +94,26 @@ export const placedOrderSchema = z
     receipt: z.string().openapi({ description: "Signed proof that the order was accepted" }),
   })
   .openapi("PlacedOrder");
+
+/** What every way to place an order answers. */
+export const placingDocs = {
+  answers: {
+    200: { description: "The order that this Idempotency-Key led to before", schema: placedOrderSchema },
+    201: { description: "Accepted, and committed in Postgres", schema: placedOrderSchema },
+    202: { description: "Accepted", schema: placedOrderSchema },
+  },
+  refusals: [
+    "FORBIDDEN",
+    "NOT_FOUND",
+    "SOLD_OUT",
+    "LIMIT_EXCEEDED",
+    "SALE_NOT_OPEN",
+    "PRICE_MISMATCH",
+    "IDEMPOTENCY_CONFLICT",
+    "STOCK_UNAVAILABLE",
+    "OUTCOME_UNKNOWN",
+  ],
+} as const satisfies Pick<EndpointDocs, "answers" | "refusals">;
 
 /** Reads the key. @throws OnrushError with `VALIDATION` when there is one that is none */
 export function readIdempotencyKey(key: string | null | undefined): string | undefined {

@@ -6,7 +6,7 @@ import { readJson } from "../http/body.ts";
 import { documentEndpoint, type Edge, type EndpointDocs, route } from "../http/endpoint.ts";
 import { invalidBy } from "../http/fields.ts";
 import { ORDERS_PATH } from "./acceptance.ts";
-import { orderHeaders, orderRequest, placedOrderSchema } from "./order-request.ts";
+import { orderHeaders, orderRequest, placingDocs } from "./order-request.ts";
 import { createPlacing } from "./placing.ts";
 
 const DOCS: EndpointDocs = {
@@ -20,22 +20,7 @@ const DOCS: EndpointDocs = {
   tag: "Orders",
   access: "public",
   headers: orderHeaders,
-  answers: {
-    200: { description: "The order that this Idempotency-Key led to before", schema: placedOrderSchema },
-    201: { description: "Accepted, and committed in Postgres", schema: placedOrderSchema },
-    202: { description: "Accepted", schema: placedOrderSchema },
-  },
-  refusals: [
-    "FORBIDDEN",
-    "NOT_FOUND",
-    "SOLD_OUT",
-    "LIMIT_EXCEEDED",
-    "SALE_NOT_OPEN",
-    "PRICE_MISMATCH",
-    "IDEMPOTENCY_CONFLICT",
-    "STOCK_UNAVAILABLE",
-    "OUTCOME_UNKNOWN",
-  ],
+  ...placingDocs,
 };
 
 export function placeOrderRoute(edge: Edge, deps: ApiDependencies): void {
