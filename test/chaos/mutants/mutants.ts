@@ -66,12 +66,13 @@ export const MUTANTS: readonly Mutant[] = [
         find: "    const changes = await writePlan(client, deps.outbox, at, plan);\n",
         replace:
           "    await advancePosition(client, at, last.position, plan.reservation);\n" +
-          '    await client.query("COMMIT");\n' +
+          // By its other name, so that the fault meets the COMMIT of the data, each time.
+          '    await client.query("END");\n' +
           '    await client.query("BEGIN");\n' +
           "    const changes = await writePlan(client, deps.outbox, at, plan);\n",
       },
     ],
-    faults: ["commit-answer-lost"],
+    faults: ["commit-cut"],
     breaks: [1, 4],
   },
   {
