@@ -1,6 +1,7 @@
 // Sales as a file names them, before they are checked: from CSV, one row an item, or from JSON. Everything remembers where
 // it stood, so that whoever made the file finds what is wrong with it.
 import { type CsvError, parse } from "csv-parse/sync";
+import { delimiterOf, knownColumn } from "./heading.ts";
 
 /** What is wrong, and where: `line 7` of a CSV file, `sales[2].items[0]` of a JSON one. */
 export interface ImportIssue {
@@ -45,7 +46,6 @@ const PRODUCT_FIELDS: Readonly<Record<string, string>> = {
 };
 const COLUMNS = ["sale", ...SALE_FIELDS, "productId", ...ITEM_FIELDS, ...Object.keys(PRODUCT_FIELDS)];
 const NUMBERS = new Set(["reservationTtlSeconds", "partitions", ...ITEM_FIELDS, "productPrice"]);
-const DELIMITERS = [",", ";", "\t"] as const;
 
 type Row = { readonly info: { readonly lines: number }; readonly record: Record<string, string> };
 
@@ -74,31 +74,21 @@ export function readCsv(text: string): Entries {
 }
 
 function parseRows(text: string, issues: ImportIssue[]): readonly Row[] {
-  const heading = text.slice(0, text.search(/[\r\n]|$/));
-  const delimiter = DELIMITERS.reduce((best, next) =>
-    heading.split(next).length > heading.split(best).length ? next : best,
-  );
   try {
     return parse(text, {
       bom: true,
-      delimiter,
+      delimiter: delimiterOf(text),
       info: true,
       skip_empty_lines: true,
       trim: true,
       to: ROWS_MAX,
-      columns: (names: string[]) => names.map((name) => knownColumn(name, issues)),
+      columns: (names: string[]) => names.map((name) => knownColumn(name, COLUMNS, issues)),
     }) as unknown as Row[];
   } catch (error) {
     const { message, lines } = error as CsvError & { lines?: number };
     issues.push({ at: lines === undefined ? "the file" : `line ${lines}`, message });
     return [];
   }
-}
-
-function knownColumn(name: string, issues: ImportIssue[]): string {
-  const known = COLUMNS.find((column) => column.toLowerCase() === name.toLowerCase().replaceAll(/[\s_-]/g, ""));
-  if (!known) issues.push({ at: "line 1", message: `there is no column ${name}; there are ${COLUMNS.join(", ")}` });
-  return known ?? name;
 }
 
 /** Cells as values; an empty cell says nothing. */

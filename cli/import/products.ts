@@ -5,6 +5,7 @@ import { productSchema } from "../../engine/catalogue/input.ts";
 import type { ImportedProduct } from "../../engine/catalogue/product-import.ts";
 import { describeIssue } from "../issues.ts";
 import type { ImportIssue } from "./entries.ts";
+import { delimiterOf, knownColumn } from "./heading.ts";
 
 export interface FiledProduct extends ImportedProduct {
   readonly at: string;
@@ -16,24 +17,19 @@ export interface FiledProducts {
 }
 
 const COLUMNS = ["id", "name", "description", "price", "currency", "imageUrl"] as const;
-const DELIMITERS = [",", ";", "\t"] as const;
 
 /** CSV with a heading; a product without an id is a new one. */
 export function readProductCsv(text: string): FiledProducts {
-  const heading = text.slice(0, text.search(/[\r\n]|$/));
-  const delimiter = DELIMITERS.reduce((best, next) =>
-    heading.split(next).length > heading.split(best).length ? next : best,
-  );
   const issues: ImportIssue[] = [];
   const rows: { at: string; fields: Record<string, unknown> }[] = [];
   try {
     const parsed = parse(text, {
       bom: true,
-      delimiter,
+      delimiter: delimiterOf(text),
       info: true,
       skip_empty_lines: true,
       trim: true,
-      columns: (names: string[]) => names.map((name) => knownColumn(name, issues)),
+      columns: (names: string[]) => names.map((name) => knownColumn(name, COLUMNS, issues)),
       // A row that is no row is told of by its line, and left out.
       skip_records_with_error: true,
       on_skip: (error) => void issues.push({ at: `line ${error?.["lines"] ?? "?"}`, message: error?.message ?? "" }),
@@ -75,12 +71,6 @@ export function readProductJson(text: string): FiledProducts {
     }
   });
   return check(rows, issues);
-}
-
-function knownColumn(name: string, issues: ImportIssue[]): string {
-  const known = COLUMNS.find((column) => column.toLowerCase() === name.toLowerCase().replaceAll(/[\s_-]/g, ""));
-  if (!known) issues.push({ at: "line 1", message: `there is no column ${name}; there are ${COLUMNS.join(", ")}` });
-  return known ?? name;
 }
 
 /** Cells as values; an empty one says nothing. The apostrophe that keeps a text from being a formula is no part of it. */
