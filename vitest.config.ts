@@ -12,6 +12,16 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
     restoreMocks: true,
+    // Of `npm run coverage` alone.
+    coverage: {
+      provider: "v8",
+      include: ["{engine,api,persister,cli,client,runtime}/**/*.ts"],
+      exclude: ["client/schema.ts"], // generated
+      autoAttachSubprocess: true,
+      reportOnFailure: true,
+      reporter: ["json-summary", "json", "html"],
+      reportsDirectory: "coverage",
+    },
     projects: [
       { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
       {

@@ -24,6 +24,7 @@ const APT_LOCK_WAIT_SECONDS = 300;
 const COMMANDS = {
   start: { entry: "runtime/start.ts", redis: "unless-url", dotenv: true },
   test: { entry: "runtime/test.ts", redis: "always", dotenv: false },
+  coverage: { entry: "runtime/coverage.ts", redis: "always", dotenv: false },
   demo: { entry: "demo/main.ts", redis: "always", dotenv: false },
   client: { entry: "api/operations/client/main.ts", redis: "never", dotenv: false },
   bench: { entry: "bench/main.ts", redis: "always", dotenv: false },

@@ -1,13 +1,10 @@
 // `npm test [filter...]`: type check, lint, then the tests; arguments go to vitest. The last line is `N passed, N failed`,
 // in which the type check and the lint count as one each, and so does a test file that could not be loaded.
-import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { type Counts, countResults, type VitestReport } from "./test-report.ts";
-
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
+import { runTool } from "./tool.ts";
 
 const folder = mkdtempSync(path.join(tmpdir(), "onrush-test-report-"));
 try {
@@ -34,13 +31,13 @@ async function section(title: string, work: () => Promise<Counts>): Promise<Coun
 }
 
 async function check(tool: string, args: string[]): Promise<Counts> {
-  return (await run(tool, args)) === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  return (await runTool(tool, args)) === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 }
 
 async function runTests(args: string[]): Promise<Counts> {
   const reportFile = path.join(folder, "vitest.json");
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${reportFile}`];
-  const exitCode = await run("vitest", ["run", ...reporters, ...args]);
+  const exitCode = await runTool("vitest", ["run", ...reporters, ...args]);
   return countResults(readReport(reportFile), exitCode);
 }
 
@@ -51,25 +48,4 @@ function readReport(file: string): VitestReport | undefined {
   } catch {
     return undefined;
   }
-}
-
-function run(tool: string, args: string[]): Promise<number> {
-  return new Promise((resolve) => {
-    const child = spawn(path.join(ROOT, "node_modules/.bin", tool), args, {
-      cwd: ROOT,
-      stdio: "inherit",
-      env: toolEnv(),
-    });
-    child.on("error", (error) => {
-      process.stderr.write(`Cannot run ${tool}: ${error.message}\n`);
-      resolve(1);
-    });
-    child.on("exit", (code) => resolve(code ?? 1));
-  });
-}
-
-/** The tools' `#!/usr/bin/env node` must find the pinned Node, whatever Node called us. */
-function toolEnv(): NodeJS.ProcessEnv {
-  const bin = path.join(ROOT, "node_modules/.bin");
-  return { ...process.env, PATH: `${bin}${path.delimiter}${process.env["PATH"] ?? ""}` };
 }
