@@ -145,6 +145,7 @@ class Batch {
     if (cancelled) timeline.push({ status: "CANCELLING", reason: intent.reason ?? "CUSTOMER" });
     const last = timeline[timeline.length - 1] as NewOrder["timeline"][number];
     const method = pay?.method ?? payload.payment.method;
+    const token = method === "wallet" ? payload.customerId : (pay?.token ?? payload.payment.token ?? null);
     this.#newOrders.push({
       id,
       epoch: movement.position.epoch,
@@ -159,7 +160,7 @@ class Batch {
       payable: payload.payable,
       currency: payload.currency,
       paymentMethod: method,
-      paymentToken: last.status === "RESERVED" ? (pay?.token ?? payload.payment.token ?? null) : null,
+      paymentToken: last.status === "RESERVED" ? token : null,
       onDecline: payload.onDecline,
       address: payload.address ?? null,
       idempotencyScope: payload.idempotencyScope ?? null,

@@ -3,7 +3,7 @@ import type { Queryable } from "./database.ts";
 
 /**
  * Stores how the order is to be paid, if it waits for that: reserved, and either to be paid later or kept after a
- * decline. Of two that ask at once for an order to be paid later, one succeeds.
+ * decline. A wallet is the buyer's own, whatever token is given. Of two that ask at once for an order to be paid later, one succeeds.
  *
  * @returns whether it did
  */
@@ -13,7 +13,8 @@ export async function requestPayment(
   payment: { method: "card" | "wallet"; token: string | null },
 ): Promise<boolean> {
   const result = await db.query(
-    `UPDATE orders SET payment_method = $2, payment_token = $3, updated_at = now()
+    `UPDATE orders SET payment_method = $2, payment_token = CASE $2 WHEN 'wallet' THEN customer_id ELSE $3 END,
+       updated_at = now()
      WHERE id = $1 AND status = 'RESERVED'
        AND (payment_method = 'later' OR (on_decline = 'hold' AND payment_attempts > 0))`,
     [orderId, payment.method, payment.token],

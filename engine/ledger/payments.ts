@@ -1,11 +1,15 @@
 // The SQL of payment attempts. The attempt's row is written before the gateway is called and is the only truth about what
 // was asked: its key `orderId:attempt` makes the gateway answer a second call like the first. Leases and delays are
 // measured by Postgres' clock alone; deadlines of reservations are Redis' and are not looked at here.
+import type { PaymentMethod } from "../order.ts";
 import { type OrderStatus, TRANSITIONS } from "../order-state.ts";
 import type { Queryable } from "./database.ts";
 import { MOVED_ORDER_COLUMNS, type MovedOrder, STATUS_OF_NAMED } from "./fates.ts";
 
-/** SQL over an orders row `o`: a payment waits to be attempted. Nothing to pay needs no token. */
+/**
+ * SQL over an orders row `o`: a payment waits to be attempted. Nothing to pay needs no token; a wallet's token is its owner's
+ * id, stored with the order by whoever lets the payment become due.
+ */
 export const PAYMENT_DUE = `(o.payment_method <> 'later' AND (o.payment_token IS NOT NULL OR o.payable = 0))`;
 
 /**
@@ -14,11 +18,16 @@ export const PAYMENT_DUE = `(o.payment_method <> 'later' AND (o.payment_token IS
  */
 export const PAYMENT_WAITS = `(CASE WHEN o.status = 'RESERVED' AND ${PAYMENT_DUE} THEN 1 ELSE 0 END)`;
 
+/** What a payment is taken from. */
+export type AttemptMethod = Exclude<PaymentMethod, "later">;
+
 /** An attempt that the caller now works on, until its lease ends. */
 export interface TakenAttempt extends MovedOrder {
   readonly attempt: number;
   /** How often this attempt has been taken, this time included. Above 1: the gateway may know its key. */
   readonly calls: number;
+  readonly method: AttemptMethod;
+  /** A card's token at the provider; of a wallet its owner's id. */
   readonly token: string | null;
   /** What is charged, in minor units of `currency`. */
   readonly amount: number;
@@ -91,7 +100,7 @@ export async function takeOverAttempts(
      UPDATE payment_attempts a SET calls = a.calls + 1, due_at = now() + $2 * interval '1 millisecond', taken_by = $3
      FROM chosen JOIN orders o ON o.id = chosen.order_id
      WHERE a.order_id = chosen.order_id AND a.attempt = chosen.attempt
-     RETURNING ${MOVED_ORDER_COLUMNS}, a.attempt, a.calls, a.token, a.amount, o.reserved_until AS "reservedUntil"`,
+     RETURNING ${MOVED_ORDER_COLUMNS}, a.attempt, a.calls, a.method, a.token, a.amount, o.reserved_until AS "reservedUntil"`,
     [orderIds, leaseMs, takenBy],
   );
   return result.rows;

@@ -113,7 +113,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
     await Promise.all([told, settlement.move(orders)]);
   };
   const nowMs = () => redisNowMs(redis);
-  const payments = new Payments({ pool, gateway, nowMs, onMoved, log, timing: timing.payment });
+  const payments = new Payments({ pool, gatewayOf: () => gateway, nowMs, onMoved, log, timing: timing.payment });
 
   await payments.freeAbandoned();
   const boss = await openBoss(databaseUrl, log);

@@ -32,9 +32,10 @@ afterAll(() => provider.close());
 const settlement = new Settlement(shop.pool, shop.stock, shop.positions, silent);
 
 function paymentsWith(gateway: Partial<PaymentGateway> = {}, timing: Partial<PaymentTiming> = {}): Payments {
+  const cards = { charge: provider.charge, lookup: provider.lookup, close: provider.close, ...gateway };
   return new Payments({
     pool: shop.pool,
-    gateway: { charge: provider.charge, lookup: provider.lookup, close: provider.close, ...gateway },
+    gatewayOf: () => cards,
     nowMs: () => redisNowMs(shop.redis),
     onMoved: (orders) => settlement.move(orders),
     log: silent,

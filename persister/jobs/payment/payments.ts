@@ -14,6 +14,7 @@ import { Batcher } from "../../../engine/admission/batcher.ts";
 import { transaction } from "../../../engine/ledger/database.ts";
 import type { MovedOrder } from "../../../engine/ledger/fates.ts";
 import {
+  type AttemptMethod,
   type EndedAttempt,
   endAttempts,
   freeAttempts,
@@ -38,7 +39,8 @@ export const PAYMENT_TIMING: PaymentTiming = { ...ATTEMPT_TIMING, jobPatienceMs:
 
 export interface PaymentDependencies {
   readonly pool: pg.Pool;
-  readonly gateway: PaymentGateway;
+  /** Who takes payments by this method. */
+  readonly gatewayOf: (method: AttemptMethod) => PaymentGateway;
   /** Now, by Redis `TIME`. */
   readonly nowMs: () => Promise<number>;
   /** Hears of orders right after the commit that moved them. May not reject. */
@@ -117,8 +119,8 @@ export class Payments {
   }
 
   async #pay(attempt: TakenAttempt): Promise<void> {
-    const { gateway, nowMs, log } = this.#deps;
-    const result = await carryOut(gateway, attempt, this.#timing, nowMs);
+    const { gatewayOf, nowMs, log } = this.#deps;
+    const result = await carryOut(gatewayOf(attempt.method), attempt, this.#timing, nowMs);
     try {
       await this.#recorder.submit({ attempt, result });
     } catch (error) {
