@@ -1,5 +1,6 @@
 // The environment, read and validated once per process. Everything wrong is reported together.
 import { z } from "zod";
+import { isWebhookSecret } from "./webhooks/signature.ts";
 
 export const ROLES = ["api", "persister", "worker"] as const;
 export type Role = (typeof ROLES)[number];
@@ -33,6 +34,7 @@ const url = (...protocols: string[]) =>
     },
     `must be a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}`,
   );
+const webhookSecret = z.string().regex(/^whsec_[\x21-\x7e]{32,}$/, "must be a secret that starts with whsec_");
 const list = z.string().transform((value) =>
   value
     .split(",")
@@ -77,6 +79,8 @@ const environment = z.object({
   PAYMENT_GATEWAY: z.enum(["simulated", "http", "stripe"]).default("simulated"),
   PAYMENT_GATEWAY_URL: url("http:", "https:").optional(),
   PAYMENT_GATEWAY_KEY: z.string().min(16, "must have at least 16 characters").optional(),
+  PAYMENT_WEBHOOK_SECRET: webhookSecret.optional(),
+  PAYMENT_WEBHOOK_SECRET_PREVIOUS: webhookSecret.optional(),
   CORS_ORIGINS: list.default([]),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
   OTEL_EXPORTER_OTLP_ENDPOINT: url("http:", "https:").optional(),
@@ -129,6 +133,8 @@ export interface Config {
   readonly paymentGatewayUrl: string | undefined;
   /** Set where the URL is, as far as this process has the worker's role. */
   readonly paymentGatewayKey: string | undefined;
+  /** One of them signs what the payment provider tells the API: the present one, then the one before. None: nothing is taken. */
+  readonly paymentWebhookSecrets: readonly string[];
   readonly corsOrigins: readonly string[];
   readonly logLevel: string;
   readonly otlpEndpoint: string | undefined;
@@ -145,6 +151,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
   const problems = [
     ...(parsed.error?.issues ?? []).map((issue) => `${issue.path[0]?.toString() ?? "?"}: ${issue.message}`),
     ...gatewayProblems(given),
+    ...webhookProblems(given),
   ];
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
   const e = parsed.data;
@@ -185,6 +192,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     paymentGateway: e.PAYMENT_GATEWAY,
     paymentGatewayUrl: e.PAYMENT_GATEWAY_URL,
     paymentGatewayKey: e.PAYMENT_GATEWAY_KEY,
+    paymentWebhookSecrets: [e.PAYMENT_WEBHOOK_SECRET, e.PAYMENT_WEBHOOK_SECRET_PREVIOUS].filter((s) => s !== undefined),
     corsOrigins: e.CORS_ORIGINS,
     logLevel: e.LOG_LEVEL,
     otlpEndpoint: e.OTEL_EXPORTER_OTLP_ENDPOINT,
@@ -205,6 +213,14 @@ function gatewayProblems(given: Readonly<Record<string, string | undefined>>): s
   return Object.entries(required)
     .filter(([, value]) => value === undefined)
     .map(([name]) => `${name}: is required with ${why}`);
+}
+
+/** Stripe makes up secrets of its own kind; everybody else's are those of the Standard Webhooks convention. */
+function webhookProblems(given: Readonly<Record<string, string | undefined>>): string[] {
+  if (given["PAYMENT_GATEWAY"] === "stripe") return [];
+  return ["PAYMENT_WEBHOOK_SECRET", "PAYMENT_WEBHOOK_SECRET_PREVIOUS"]
+    .filter((name) => given[name]?.startsWith("whsec_") && !isWebhookSecret(given[name]))
+    .map((name) => `${name}: must be whsec_ and the base64 of 24 to 64 bytes`);
 }
 
 /** What a role's process must be told; the launcher passes all of it on. */

@@ -28,10 +28,9 @@ export interface WebhookHeaders {
   readonly signature: string | undefined;
 }
 
-/** `stale`: rightly signed or not, its timestamp is outside the tolerance. */
 export type Verification =
   | { readonly type: "genuine"; readonly id: string; readonly timestampSeconds: number }
-  | { readonly type: "malformed" | "stale" | "forged" };
+  | { readonly type: "malformed" | "forged" };
 
 /** Whether the text is a secret: `whsec_` and the base64 of 24 to 64 bytes. */
 export function isWebhookSecret(text: string): boolean {
@@ -52,21 +51,17 @@ export function signWebhook(secret: string, id: string, timestampSeconds: number
 }
 
 /**
- * Judges a delivery.
+ * Judges who sent a delivery, and not when: see {@link isStale}.
  *
  * @param secrets each of which may have signed it: the present one, and the one before while it is being replaced
  * @param body the bytes as they came
- * @param nowSeconds Unix time by the clock that decides
  */
 export function verifyWebhook(
   secrets: readonly string[],
   { id, timestamp, signature }: WebhookHeaders,
   body: Uint8Array,
-  nowSeconds: number,
 ): Verification {
   if (!id || !ID.test(id) || !timestamp || !TIMESTAMP.test(timestamp) || !signature) return { type: "malformed" };
-  const timestampSeconds = Number(timestamp);
-  if (Math.abs(nowSeconds - timestampSeconds) > TOLERANCE_SECONDS) return { type: "stale" };
   const offered = signature
     .split(" ", SIGNATURES_MAX)
     .filter((part) => part.startsWith("v1,"))
@@ -78,7 +73,12 @@ export function verifyWebhook(
     // All of them are compared, whichever fits: the time tells nothing of which secret it was.
     for (const mac of offered) genuine = timingSafeEqual(mac, expected) || genuine;
   }
-  return genuine ? { type: "genuine", id, timestampSeconds } : { type: "forged" };
+  return genuine ? { type: "genuine", id, timestampSeconds: Number(timestamp) } : { type: "forged" };
+}
+
+/** Whether a genuine delivery is too old, or too far ahead, to be taken. @param nowSeconds Redis `TIME` */
+export function isStale(timestampSeconds: number, nowSeconds: number): boolean {
+  return Math.abs(nowSeconds - timestampSeconds) > TOLERANCE_SECONDS;
 }
 
 function macOf(secret: string, id: string, timestamp: string, body: Uint8Array | string): Buffer {

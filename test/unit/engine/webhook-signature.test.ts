@@ -1,6 +1,7 @@
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
 import {
+  isStale,
   isWebhookSecret,
   newWebhookSecret,
   signWebhook,
@@ -21,7 +22,7 @@ describe("what the public library of the convention signs and checks", () => {
   test("its signature is genuine here", () => {
     const at = new Date(now * 1_000);
     const signature = new Webhook(secret).sign("evt_1", at, body.toString());
-    expect(verifyWebhook([secret], { id: "evt_1", timestamp: String(now), signature }, body, now).type).toBe("genuine");
+    expect(verifyWebhook([secret], { id: "evt_1", timestamp: String(now), signature }, body).type).toBe("genuine");
   });
 
   test("ours is genuine there", () => {
@@ -34,7 +35,7 @@ describe("what the public library of the convention signs and checks", () => {
 
 describe("verifyWebhook", () => {
   test("says which event it is", () => {
-    expect(verifyWebhook([secret], signed(), body, now)).toEqual({
+    expect(verifyWebhook([secret], signed(), body)).toEqual({
       type: "genuine",
       id: "evt_1",
       timestampSeconds: now,
@@ -42,9 +43,9 @@ describe("verifyWebhook", () => {
   });
 
   test("takes either of two secrets, and a header that carries the signatures of both", () => {
-    expect(verifyWebhook([other, secret], signed(), body, now).type).toBe("genuine");
+    expect(verifyWebhook([other, secret], signed(), body).type).toBe("genuine");
     const both = { ...signed(), signature: `${signed(other).signature} ${signed().signature}` };
-    expect(verifyWebhook([secret], both, body, now).type).toBe("genuine");
+    expect(verifyWebhook([secret], both, body).type).toBe("genuine");
   });
 
   test.each([
@@ -58,30 +59,30 @@ describe("verifyWebhook", () => {
     ["half a signature", [secret], { ...signed(), signature: signed().signature.slice(0, 20) }, body],
     ["no base64", [secret], { ...signed(), signature: "v1,%%%%" }, body],
   ])("calls forged: %s", (_what, secrets, headers, bytes) => {
-    expect(verifyWebhook(secrets, headers, bytes, now).type).toBe("forged");
+    expect(verifyWebhook(secrets, headers, bytes).type).toBe("forged");
   });
 
   test("every bit of body and signature counts", () => {
     for (let bit = 0; bit < body.length * 8; bit += 1) {
       const altered = Buffer.from(body);
       altered[bit >> 3] = (altered[bit >> 3] as number) ^ (1 << (bit & 7));
-      expect(verifyWebhook([secret], signed(), altered, now).type).toBe("forged");
+      expect(verifyWebhook([secret], signed(), altered).type).toBe("forged");
     }
     const mac = Buffer.from(signed().signature.slice(3), "base64");
     for (let bit = 0; bit < mac.length * 8; bit += 1) {
       const altered = Buffer.from(mac);
       altered[bit >> 3] = (altered[bit >> 3] as number) ^ (1 << (bit & 7));
       const headers = { ...signed(), signature: `v1,${altered.toString("base64")}` };
-      expect(verifyWebhook([secret], headers, body, now).type).toBe("forged");
+      expect(verifyWebhook([secret], headers, body).type).toBe("forged");
     }
   });
 
   test.each([
-    ["too old", now - TOLERANCE_SECONDS - 1, "stale"],
-    ["just within", now - TOLERANCE_SECONDS, "genuine"],
-    ["from a clock ahead", now + TOLERANCE_SECONDS + 1, "stale"],
-  ])("%s", (_what, at, verdict) => {
-    expect(verifyWebhook([secret], signed(secret, at), body, now).type).toBe(verdict);
+    ["too old", now - TOLERANCE_SECONDS - 1, true],
+    ["just within", now - TOLERANCE_SECONDS, false],
+    ["from a clock ahead", now + TOLERANCE_SECONDS + 1, true],
+  ])("is stale when %s", (_what, at, stale) => {
+    expect(isStale(at, now)).toBe(stale);
   });
 
   test.each([
@@ -92,7 +93,7 @@ describe("verifyWebhook", () => {
     ["an id of 256 characters", { ...signed(), id: "a".repeat(256) }],
     ["a timestamp that is no number", { ...signed(), timestamp: "1e9" }],
   ])("calls malformed: %s", (_what, headers) => {
-    expect(verifyWebhook([secret], headers, body, now).type).toBe("malformed");
+    expect(verifyWebhook([secret], headers, body).type).toBe("malformed");
   });
 });
 
