@@ -4,7 +4,7 @@ import { ConfigError, type RoleConfig } from "../../engine/config.ts";
 import { openPool } from "../../engine/ledger/database.ts";
 import type { Logger } from "../../engine/log.ts";
 import { runService } from "../../engine/service.ts";
-import type { PaymentGateway } from "./gateway/gateway.ts";
+import type { PaymentProvider } from "./gateway/gateway.ts";
 import { httpGateway } from "./gateway/http.ts";
 import { openSimulatedGateway } from "./gateway/simulated.ts";
 import { folderTransport, type MailTransport, smtpTransport } from "./mail/transport.ts";
@@ -22,7 +22,7 @@ function openMailTransport({ smtpUrl, mailFrom, dataDir }: RoleConfig): MailTran
     : smtpTransport(smtpUrl, mailFrom);
 }
 
-function openGateway(config: RoleConfig, log: Logger): PaymentGateway {
+function openGateway(config: RoleConfig, log: Logger): PaymentProvider {
   const { paymentGateway, paymentGatewayUrl: url, paymentGatewayKey: apiKey } = config;
   switch (paymentGateway) {
     case "http":

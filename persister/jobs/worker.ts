@@ -19,7 +19,7 @@ import { commandConnection, connect } from "../../engine/redis/connection.ts";
 import { loadScripts } from "../../engine/redis/scripts.ts";
 import { KnownPositions } from "../../engine/stock/known-positions.ts";
 import { PartitionStock } from "../../engine/stock/partition-stock.ts";
-import type { PaymentGateway } from "./gateway/gateway.ts";
+import type { PaymentProvider } from "./gateway/gateway.ts";
 import { sendMail } from "./mail/mailer.ts";
 import type { MailTransport } from "./mail/transport.ts";
 import { Payments, type PaymentTiming } from "./payment/payments.ts";
@@ -59,7 +59,7 @@ export interface WorkerDependencies {
   readonly databaseUrl: string;
   readonly redisUrl: string;
   /** Closed by the worker when it stops. */
-  readonly gateway: PaymentGateway;
+  readonly gateway: PaymentProvider;
   /** How e-mails leave, closed by the worker too; without it they stay in their queue. */
   readonly mail?: { readonly transport: MailTransport; readonly publicUrl: string };
   readonly log: Logger;
@@ -196,7 +196,7 @@ function ordersOf(jobs: readonly Job<OrdersJob>[]): string[] {
   return jobs.flatMap((job) => job.data.orderIds);
 }
 
-async function close(outbox: Outbox, gateway: PaymentGateway, pool: pg.Pool, redis: Redis): Promise<void> {
+async function close(outbox: Outbox, gateway: PaymentProvider, pool: pg.Pool, redis: Redis): Promise<void> {
   await Promise.allSettled([outbox.close(), gateway.close(), pool.end()]);
   redis.disconnect();
 }

@@ -1,6 +1,6 @@
 // What the provider's service promises to anybody who speaks its protocol.
 import { randomUUID } from "node:crypto";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import { createTestDatabase } from "../support/postgres.ts";
 import { startGatewayProcess } from "./gateway-process.ts";
 
@@ -14,6 +14,7 @@ const charge = (key: string, change: Record<string, unknown> = {}) =>
   gateway.ask("POST", "/charges", { ...CHARGE, ...change }, { "idempotency-key": key });
 const refund = (key: string, chargeKey: string, amount: number) =>
   gateway.ask("POST", "/refunds", { chargeKey, amount }, { "idempotency-key": key });
+const found = (key: string) => gateway.ask("GET", `/charges/${encodeURIComponent(key)}`);
 async function charged(amount = 1_000): Promise<string> {
   const key = newKey();
   expect(await charge(key, { amount })).toMatchObject({ status: 200 });
@@ -50,6 +51,23 @@ describe("a charge", () => {
     expect((await gateway.ask("GET", `/charges/${key}`)).status).toBe(404);
   });
 
+  test("of tok_pending is processed, under one name, and succeeds by itself, over a kill too", async () => {
+    const key = newKey();
+    const processing = { status: 200, body: { id: expect.stringMatching(/^ch_/), status: "processing" } };
+    const first = await charge(key, { token: "tok_pending" });
+    expect(first).toEqual(processing);
+    expect(await charge(key, { token: "tok_pending" })).toEqual(first);
+    expect(await refund(newKey(), key, 100)).toMatchObject({ status: 404, body: { code: "charge_not_found" } });
+    await gateway.kill();
+    await gateway.restart();
+    await vi.waitFor(async () => expect(await found(key)).toMatchObject({ body: { status: "succeeded" } }), {
+      timeout: 10_000,
+      interval: 50,
+    });
+    expect((await found(key)).body["id"]).toBe(first.body["id"]);
+    expect(await charge(key, { token: "tok_pending" })).toEqual(await found(key));
+  });
+
   test.for([{ amount: 1_001 }, { currency: "USD" }, { token: "tok_declined" }, { reference: "another order" }])(
     "with other parameters under the same key is refused: %o",
     async (change) => {
@@ -69,7 +87,7 @@ describe("a charge", () => {
 
 test("a batch answers each of its charges, and those that take their time as pending, with nothing done", async () => {
   const reused = await charged();
-  const tokens = ["tok_ok", "tok_slow", "tok_declined", "tok_timeout", "tok_error", "tok_ok"];
+  const tokens = ["tok_ok", "tok_slow", "tok_declined", "tok_timeout", "tok_error", "tok_ok", "tok_pending"];
   const charges = tokens.map((token) => ({ ...CHARGE, key: newKey(), token }));
   const asked = [...charges, { ...CHARGE, key: reused, amount: 2_000 }];
   const { status, body } = await gateway.ask("POST", "/charges/batch", { charges: asked });
@@ -83,6 +101,7 @@ test("a batch answers each of its charges, and those that take their time as pen
     "pending",
     "unavailable",
     "succeeded",
+    "processing",
     "rejected",
   ]);
   expect((await gateway.ask("GET", `/charges/${charges[3]?.key}`)).status).toBe(404);
@@ -125,6 +144,12 @@ describe("a refund", () => {
     const declined = newKey();
     await charge(declined, { token: "tok_declined" });
     expect((await refund(newKey(), declined, 100)).status).toBe(404);
+  });
+
+  test("of tok_refund_refused is refused, whatever the mode", async () => {
+    const key = newKey();
+    expect(await charge(key, { token: "tok_refund_refused" })).toMatchObject({ body: { status: "succeeded" } });
+    expect(await refund(newKey(), key, 100)).toMatchObject({ status: 409, body: { code: "refund_refused" } });
   });
 
   test("is refused in the refusing mode, over a kill too, and made under the same key afterwards", async () => {

@@ -1,6 +1,6 @@
 // The payment provider over HTTP, by the protocol of provider/protocol.ts. What an answer, or its absence, says about money:
 //
-//   200                                  its body: succeeded or declined
+//   200                                  its body: succeeded, declined, or processing, which is pending
 //   400 402 409 411 413 415 422          failed for good: this request will never be taken
 //   401 403 404 405 408 425 429 503      failed for now: nothing moved, be it that the key here is wrong
 //   a connection that never stood        unsent: the provider has not heard of it
@@ -10,7 +10,7 @@
 // by one, over connections of their own: a customer who hesitates holds up nobody else.
 import { z } from "zod";
 import { Batcher } from "../../../engine/admission/batcher.ts";
-import type { ChargeOutcome, ChargeRequest, PaymentGateway, RefundGateway, RefundOutcome } from "./gateway.ts";
+import type { ChargeOutcome, ChargeRequest, PaymentProvider, RefundOutcome } from "./gateway.ts";
 import { type HttpAnswer, HttpCallError, openHttpClient } from "./http-client.ts";
 
 export interface HttpGatewayOptions {
@@ -36,10 +36,12 @@ const word = z.string().min(1).max(128);
 const key = z.string().min(1).max(255);
 const Succeeded = z.object({ status: z.literal("succeeded"), id: word });
 const Declined = z.object({ status: z.literal("declined"), code: word.default("declined") });
-const ChargeAnswer = z.discriminatedUnion("status", [Succeeded, Declined]);
+const Processing = z.object({ status: z.literal("processing") });
+const ChargeAnswer = z.discriminatedUnion("status", [Succeeded, Declined, Processing]);
 const BatchResult = z.discriminatedUnion("status", [
   Succeeded.extend({ key }),
   Declined.extend({ key }),
+  Processing.extend({ key }),
   z.object({ status: z.literal("pending"), key }),
   z.object({ status: z.enum(["unavailable", "rejected"]), key, code: word.default("failed") }),
 ]);
@@ -55,7 +57,7 @@ interface WaitingCharge {
 }
 
 /** Opens the adapter; it connects when it is first used. Neither method rejects. */
-export function httpGateway(options: HttpGatewayOptions): PaymentGateway & RefundGateway {
+export function httpGateway(options: HttpGatewayOptions): PaymentProvider {
   const { url, apiKey, timeoutMs, batchMax, connectionsMax } = { ...DEFAULTS, ...options };
   const prompt = openHttpClient({ url, apiKey, timeoutMs, connectionsMax });
   const patient = openHttpClient({ url, apiKey, timeoutMs, connectionsMax });
@@ -171,6 +173,7 @@ function batchOutcome(result: z.infer<typeof BatchResult>): BatchOutcome {
   switch (result.status) {
     case "succeeded":
     case "declined":
+    case "processing":
       return fromBody(result);
     case "pending":
       return "singly";
@@ -182,8 +185,14 @@ function batchOutcome(result: z.infer<typeof BatchResult>): BatchOutcome {
 }
 
 function fromBody(body: z.infer<typeof ChargeAnswer>): ChargeOutcome {
-  if (body.status === "succeeded") return { type: "succeeded", reference: body.id };
-  return { type: "declined", code: body.code };
+  switch (body.status) {
+    case "succeeded":
+      return { type: "succeeded", reference: body.id };
+    case "declined":
+      return { type: "declined", code: body.code };
+    case "processing":
+      return { type: "pending", code: "processing" };
+  }
 }
 
 const UNREADABLE: Failed = { type: "unknown", code: "unreadable_answer" };

@@ -1,16 +1,13 @@
 // The simulated provider within the worker's own process: for tests, and where a process of its own is not wanted. The same
 // books and tokens as the service, without the network in between.
 import type pg from "pg";
-import type { ChargeOutcome, PaymentGateway, RefundGateway, RefundOutcome } from "./gateway.ts";
+import type { ChargeOutcome, PaymentProvider, RefundOutcome } from "./gateway.ts";
 import type { Charge } from "./provider/charges.ts";
 import { openProvider, type ProviderOptions } from "./provider/provider.ts";
 import { declineCode } from "./provider/tokens.ts";
 
 /** Opens the provider over a pool of its own; `close` ends that pool. */
-export function openSimulatedGateway(
-  pool: pg.Pool,
-  options: Partial<ProviderOptions> = {},
-): PaymentGateway & RefundGateway {
+export function openSimulatedGateway(pool: pg.Pool, options: Partial<ProviderOptions> = {}): PaymentProvider {
   const provider = openProvider(pool, options);
   return {
     async charge(request, signal) {
@@ -51,6 +48,8 @@ function outcomeOf(charge: Charge): ChargeOutcome {
   switch (charge.state) {
     case "succeeded":
       return { type: "succeeded", reference: charge.id };
+    case "processing":
+      return { type: "pending", code: "processing" };
     case "declined":
       return { type: "declined", code: declineCode(charge.token) };
     case "error":

@@ -66,7 +66,7 @@ export async function carryOut(
   if (attempt.amount === 0) return { state: "succeeded", reference: "nothing-to-pay" };
   const { currency, token, amount, calls } = attempt;
   const key = `${attempt.id}:${attempt.attempt}`;
-  const lookup = () => ask(timing.lookupTimeoutMs, (signal) => gateway.lookup(key, signal));
+  const lookup = () => ask(timing.lookupTimeoutMs, (signal) => gateway.lookup(key, signal, { amount, currency }));
   const again = (code: string): AttemptResult => {
     return { state: "open", delayMs: delayAfter(calls, timing), code, counted: true };
   };
@@ -80,7 +80,7 @@ export async function carryOut(
       const end = endOf(found);
       if (end) return end;
       if (found.type === "unsent") return later(found.code);
-      if (found.type === "unknown") return again(found.code);
+      if (found.type === "unknown" || found.type === "pending") return again(found.code);
     }
     if (calls > CALLS_MAX) return { state: "failed", code: "no_charge_found" };
   }
@@ -112,6 +112,7 @@ function endOf(outcome: ChargeOutcome): AttemptEnd | undefined {
       return { state: "declined", code: outcome.code };
     case "failed":
       return outcome.retryable ? undefined : { state: "failed", code: outcome.code };
+    case "pending":
     case "unsent":
     case "unknown":
       return undefined;

@@ -123,8 +123,8 @@ async function readJson(c: Context): Promise<unknown> {
   }
 }
 
-function chargeBody(charge: Charge): { id: string; status: "succeeded" | "declined"; code?: string } {
-  if (charge.state === "succeeded") return { id: charge.id, status: "succeeded" };
+function chargeBody(charge: Charge): { id: string; status: "succeeded" | "declined" | "processing"; code?: string } {
+  if (charge.state === "succeeded" || charge.state === "processing") return { id: charge.id, status: charge.state };
   return { id: charge.id, status: "declined", code: declineCode(charge.token) };
 }
 

@@ -1,5 +1,5 @@
 // The provider's books of charges, in the schema `simulated_gateway`: one row a key, committed before anybody hears of it.
-// What is `succeeded` or `declined` under a key never changes.
+// What is `succeeded` or `declined` under a key never changes; what is `processing` succeeds when its time has come.
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { type ChargeState, FLAKY_FAILURES, firstState } from "./tokens.ts";
@@ -13,6 +13,12 @@ export interface ChargeParameters {
   readonly token: string;
   /** The merchant's own word for it. */
   readonly reference?: string | undefined;
+}
+
+/** What may still change by itself. */
+export interface Processing {
+  /** How long a charge is processed that is not decided at once. */
+  readonly processingMs: number;
 }
 
 export interface Charge {
@@ -52,7 +58,11 @@ export function isSameCharge(charge: Charge, asked: ChargeParameters): boolean {
  * Books the charges, one statement for all. @returns what stands under each one's key then, in their order; it need not be
  * what was asked for ({@link isSameCharge})
  */
-export async function bookCharges(pool: pg.Pool, asked: readonly ChargeParameters[]): Promise<Charge[]> {
+export async function bookCharges(
+  pool: pg.Pool,
+  asked: readonly ChargeParameters[],
+  { processingMs }: Processing,
+): Promise<Charge[]> {
   // One statement may touch a row only once: repetitions of a key that arrive together are one call.
   const byKey = new Map(asked.map((charge) => [charge.key, charge]));
   // In key order, so that two processes that charge the same keys cannot deadlock.
@@ -60,8 +70,10 @@ export async function bookCharges(pool: pg.Pool, asked: readonly ChargeParameter
   const result = await pool.query<Charge>({
     name: "bookCharges",
     text: `INSERT INTO simulated_gateway.charges AS c
-       (key, amount, currency, token, merchant_reference, outcome, reference)
-     SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+       (key, amount, currency, token, merchant_reference, outcome, reference, decides_at)
+     SELECT a.*, CASE WHEN a.outcome = 'processing' THEN now() + $9 * interval '1 millisecond' END
+     FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+       AS a (key, amount, currency, token, merchant_reference, outcome, reference)
      ON CONFLICT (key) DO UPDATE SET calls = c.calls + 1,
        outcome = CASE WHEN c.outcome = 'error' AND c.token = 'tok_flaky' AND c.calls >= $8
          AND (c.amount, c.currency, c.token) = (EXCLUDED.amount, EXCLUDED.currency, EXCLUDED.token)
@@ -76,13 +88,28 @@ export async function bookCharges(pool: pg.Pool, asked: readonly ChargeParameter
       distinct.map((charge) => firstState(charge.token)),
       distinct.map(() => `ch_${randomUUID()}`),
       FLAKY_FAILURES,
+      processingMs,
     ],
   });
   const booked = new Map(result.rows.map((charge) => [charge.key, charge]));
   return asked.map((charge) => booked.get(charge.key) as Charge);
 }
 
-/** The charge that moved money, or was declined, under the key. */
+/** Lets the charges succeed whose time in processing is over. @returns how many of a batch; fewer than it holds: all */
+export async function decideCharges(pool: pg.Pool, limit: number): Promise<number> {
+  const result = await pool.query({
+    name: "decideCharges",
+    text: `WITH due AS (
+       SELECT key FROM simulated_gateway.charges WHERE outcome = 'processing' AND decides_at <= now()
+       ORDER BY decides_at LIMIT $1 FOR UPDATE SKIP LOCKED
+     )
+     UPDATE simulated_gateway.charges c SET outcome = 'succeeded' FROM due WHERE c.key = due.key`,
+    values: [limit],
+  });
+  return result.rowCount ?? 0;
+}
+
+/** The charge that moved money, was declined, or is processed, under the key. */
 export async function findCharge(pool: pg.Pool, key: string): Promise<Charge | undefined> {
   const result = await pool.query<Charge>({
     name: "findCharge",

@@ -15,6 +15,7 @@ const Environment = z.object({
   HOST: z.string().min(1).default("127.0.0.1"),
   PORT: z.coerce.number().int().min(0).max(65_535),
   PAYMENT_GATEWAY_KEY: z.string().min(16, "must have at least 16 characters"),
+  PENDING_MS: z.coerce.number().int().min(0).max(86_400_000).default(3_000),
   LOG_LEVEL: z.string().default("info"),
 });
 
@@ -37,7 +38,7 @@ const poolOptions = { connectionsMax: 6, applicationName: "simulated gateway", s
 const pool = openPool(env.DATABASE_URL, poolOptions, (error) =>
   log.warn({ err: error }, "a Postgres connection broke"),
 );
-const provider = openProvider(pool);
+const provider = openProvider(pool, { pendingMs: env.PENDING_MS, log });
 await provider.check().catch(die);
 const server = createAdaptorServer({
   fetch: createProviderApp(provider, env.PAYMENT_GATEWAY_KEY, log).fetch,

@@ -1,9 +1,10 @@
 // The provider's protocol: what it reads from requests, and how it words its answers.
 //
 //   POST /charges        Idempotency-Key; {amount, currency, token, reference?}
-//                        200 {id, status: "succeeded"|"declined", code?}
+//                        200 {id, status: "succeeded"|"declined"|"processing", code?}
+//                        `processing`: taken, and not decided; look the key up, or wait for the webhook
 //   POST /charges/batch  {charges: [{key, amount, currency, token, reference?}, ...]}, at most 64; 200 {results} in their order:
-//                        {key, status: "succeeded"|"declined"|"pending"|"unavailable"|"rejected", id?, code?}
+//                        {key, status: "succeeded"|"declined"|"processing"|"pending"|"unavailable"|"rejected", id?, code?}
 //                        `pending`: nothing done, ask by POST /charges; `unavailable`: what 503 is there; `rejected`: what 422 is
 //   GET  /charges/{key}  200 as POST /charges; 404: no money moved under the key
 //   POST /refunds        Idempotency-Key; {chargeKey, amount}; 200 {id, status: "succeeded"}; 404 no such charge;
@@ -56,7 +57,7 @@ export const LedgerQuery = z.object({
 /** One charge's answer in a batch. */
 export interface BatchResult {
   readonly key: string;
-  readonly status: "succeeded" | "declined" | "pending" | "unavailable" | "rejected";
+  readonly status: "succeeded" | "declined" | "processing" | "pending" | "unavailable" | "rejected";
   readonly id?: string;
   readonly code?: string;
 }

@@ -4,17 +4,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import { Batcher } from "../../../../engine/admission/batcher.ts";
+import type { Logger } from "../../../../engine/log.ts";
 import type { RefundRequest } from "../gateway.ts";
 import {
   bookCharges,
   type Charge,
   type ChargeParameters,
+  decideCharges,
   findCharge,
   isSameCharge,
   type LedgerCharge,
   pageOfLedger,
 } from "./charges.ts";
 import { bookRefund, findRefund, type Refund, type RefundAnswer, type RefundMode, setRefundMode } from "./refunds.ts";
+import { startRounds } from "./rounds.ts";
 import { answersAtOnce } from "./tokens.ts";
 
 /** `key_reused`: the key stands for a charge with other parameters. Neither moved money by this call. */
@@ -33,35 +36,47 @@ export interface Provider {
   ledger(afterKey: string, limit: number): Promise<LedgerCharge[]>;
   /** Rejects while the books cannot be reached. */
   check(): Promise<void>;
-  /** Ends the pool. */
+  /** Ends its own rounds and the pool. */
   close(): Promise<void>;
 }
 
 export interface ProviderOptions {
   /** How long `tok_slow` takes. */
   readonly slowMs: number;
+  /** How long `tok_pending` is processed until it succeeds. */
+  readonly pendingMs: number;
+  readonly log?: Logger;
 }
 
-const DEFAULTS: ProviderOptions = { slowMs: 2_000 };
+const DEFAULTS: ProviderOptions = { slowMs: 2_000, pendingMs: 3_000 };
 
 const CHARGES_PER_STATEMENT_MAX = 512;
 /** Two: while one commits the next is being sent. More only make the statements smaller. */
 const STATEMENTS_IN_FLIGHT_MAX = 2;
 const WAITING_MAX = 10_000;
+/** What another process, or this one before it was killed, has left to be decided is looked for this often. */
+const DECIDE_EVERY_MS = 1_000;
+const DECISIONS_PER_STATEMENT_MAX = 1_000;
 
 /** Opens the provider over a pool of its own; `close` ends that pool. */
 export function openProvider(pool: pg.Pool, options: Partial<ProviderOptions> = {}): Provider {
-  const { slowMs } = { ...DEFAULTS, ...options };
+  const { slowMs, pendingMs, log } = { ...DEFAULTS, ...options };
   const bookings = new Batcher<ChargeParameters, Charge>({
-    execute: (asked) => bookCharges(pool, asked),
+    execute: (asked) => bookCharges(pool, asked, { processingMs: pendingMs }),
     weightOf: () => 1,
     itemsMax: CHARGES_PER_STATEMENT_MAX,
     weightMax: CHARGES_PER_STATEMENT_MAX,
     inFlightMax: STATEMENTS_IN_FLIGHT_MAX,
     waitingMax: WAITING_MAX,
   });
+  const decide = async () => {
+    const decided = await decideCharges(pool, DECISIONS_PER_STATEMENT_MAX);
+    return decided < DECISIONS_PER_STATEMENT_MAX ? DECIDE_EVERY_MS : 0;
+  };
+  const decisions = startRounds("charges in processing", decide, log);
   const book = async (asked: ChargeParameters): Promise<ChargeAnswer> => {
     const charge = await bookings.submit(asked);
+    if (charge.state === "processing") decisions.wake(pendingMs);
     return isSameCharge(charge, asked) ? { type: "booked", charge } : { type: "key_reused" };
   };
   return {
@@ -79,7 +94,10 @@ export function openProvider(pool: pg.Pool, options: Partial<ProviderOptions> = 
     async check() {
       await pool.query("SELECT 1");
     },
-    close: () => pool.end(),
+    async close() {
+      await decisions.stop();
+      await pool.end();
+    },
   };
 }
 

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { transaction } from "../../../../engine/ledger/database.ts";
 import type { RefundRequest } from "../gateway.ts";
-import type { ChargeState } from "./tokens.ts";
+import { type ChargeState, REFUND_REFUSED_TOKEN } from "./tokens.ts";
 
 export interface Refund {
   readonly key: string;
@@ -28,8 +28,8 @@ const COLUMNS = `key, reference AS id, charge_key AS "chargeKey", amount`;
 /** Gives money back, once a key. */
 export function bookRefund(pool: pg.Pool, asked: RefundRequest): Promise<RefundAnswer> {
   return transaction<RefundAnswer>(pool, async (client) => {
-    const charges = await client.query<{ state: ChargeState; left: number }>(
-      `SELECT outcome AS state, amount - refunded AS left FROM simulated_gateway.charges WHERE key = $1 FOR UPDATE`,
+    const charges = await client.query<{ state: ChargeState; token: string; left: number }>(
+      `SELECT outcome AS state, token, amount - refunded AS left FROM simulated_gateway.charges WHERE key = $1 FOR UPDATE`,
       [asked.chargeKey],
     );
     const known = await findRefund(client, asked.key);
@@ -39,6 +39,7 @@ export function bookRefund(pool: pg.Pool, asked: RefundRequest): Promise<RefundA
     }
     const charge = charges.rows[0];
     if (charge?.state !== "succeeded") return { type: "charge_not_found" };
+    if (charge.token === REFUND_REFUSED_TOKEN) return { type: "refused" };
     const mode = await refundMode(client);
     if (mode !== "accept") return { type: mode === "refuse" ? "refused" : "unavailable" };
     if (asked.amount > charge.left) return { type: "exceeds_charge" };

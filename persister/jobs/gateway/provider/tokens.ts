@@ -1,7 +1,13 @@
 // What the simulated provider does with each token. A token is the whole of its customer's behaviour: nothing is random.
 
-/** `error`: the provider failed and moved no money; only this may still change, by a later call under the same key. */
-export type ChargeState = "succeeded" | "declined" | "error";
+/**
+ * `processing`: taken and not decided, it succeeds by itself after a while. `error`: the provider failed and moved no money; a
+ * later call under the same key may still change that. The other two are final.
+ */
+export type ChargeState = "succeeded" | "declined" | "processing" | "error";
+
+/** Charged as any other; every refund of it is refused. */
+export const REFUND_REFUSED_TOKEN = "tok_refund_refused";
 
 /** `tok_flaky` fails this often before it succeeds. */
 export const FLAKY_FAILURES = 2;
@@ -12,7 +18,10 @@ export function firstState(token: string): ChargeState {
     case "tok_ok":
     case "tok_slow":
     case "tok_timeout":
+    case REFUND_REFUSED_TOKEN:
       return "succeeded";
+    case "tok_pending":
+      return "processing";
     case "tok_flaky":
     case "tok_error":
       return "error";
