@@ -6,6 +6,7 @@ import { completionCommand } from "./commands/completion.ts";
 import { deadCommands } from "./commands/dead.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { exportCommand } from "./commands/export.ts";
+import { fulfilCommand } from "./commands/fulfil.ts";
 import { honourCommand } from "./commands/honour.ts";
 import { jobCommands } from "./commands/jobs.ts";
 import { orderCommands } from "./commands/orders.ts";
@@ -67,6 +68,7 @@ export function createProgram(): Command {
     "onrush orders export --sale summer --out orders.csv",
   ]);
   orderCommands(orders);
+  fulfilCommand(orders);
   exportCommand(orders);
   explainCommand(orders);
   honourCommand(orders);

@@ -42,8 +42,8 @@ export interface EndpointDocs {
   readonly description?: string;
   readonly tag: string;
   readonly access: Access;
-  /** Answers by status. */
-  readonly answers: Readonly<Record<number, { description: string; schema?: z.ZodType }>>;
+  /** Answers by status; JSON where no other `mediaType` is named. */
+  readonly answers: Readonly<Record<number, { description: string; schema?: z.ZodType; mediaType?: string }>>;
   /** Codes beyond those that any endpoint may answer. */
   readonly refusals?: readonly ErrorCode[];
   readonly headers?: z.ZodObject;
@@ -187,8 +187,8 @@ function exampleOf(code: ErrorCode): Record<string, unknown> {
 
 function responsesOf(docs: EndpointDocs, validated: boolean): RouteConfig["responses"] {
   const responses: RouteConfig["responses"] = {};
-  for (const [status, { description, schema }] of Object.entries(docs.answers)) {
-    responses[status] = { description, ...(schema && { content: { "application/json": { schema } } }) };
+  for (const [status, { description, schema, mediaType = "application/json" }] of Object.entries(docs.answers)) {
+    responses[status] = { description, ...(schema && { content: { [mediaType]: { schema } } }) };
   }
   const codes = new Set<ErrorCode>(["RATE_LIMITED", "OVERLOADED", "UNAUTHENTICATED", ...(docs.refusals ?? [])]);
   if (validated) codes.add("VALIDATION");

@@ -1,5 +1,6 @@
 // Reading orders.
 import { z } from "@hono/zod-openapi";
+import { FULFILMENT_FILTERS } from "../../engine/fulfilment.ts";
 import { listOrdersOf } from "../../engine/ledger/orders.ts";
 import { parseOrderId } from "../../engine/order-id.ts";
 import { ORDER_STATUSES } from "../../engine/order-state.ts";
@@ -23,6 +24,7 @@ const ordersQuery = page.extend({
   saleId: z.string().min(1).max(36).optional(),
   from: instant.optional(),
   to: instant.optional(),
+  fulfilment: z.enum(FULFILMENT_FILTERS).optional(),
 });
 const position = z.tuple([z.int().min(0).max(8.64e15), z.string().refine((id) => parseOrderId(id) !== undefined)]);
 
@@ -56,7 +58,7 @@ export function orderReadRoutes(edge: Edge, deps: ApiDependencies): void {
       query: ordersQuery,
       answers: { 200: { description: "A page", schema: orderPage } },
     },
-    async ({ caller, query: { limit, cursor, status: statuses, saleId, from, to } }) => {
+    async ({ caller, query: { limit, cursor, status: statuses, saleId, from, to, fulfilment } }) => {
       const at = cursor === undefined ? undefined : decodeCursor(cursor, position);
       const before = at && { placedAt: new Date(at[0]), id: at[1] };
       const orders = await listOrdersOf(deps.pool, caller.customerId, {
@@ -66,6 +68,7 @@ export function orderReadRoutes(edge: Edge, deps: ApiDependencies): void {
         saleId,
         from,
         to,
+        fulfilment,
       });
       const last = orders.length > limit ? orders[limit - 1] : undefined;
       return jsonAnswer({

@@ -1,5 +1,6 @@
 // An order as clients see it: by GET, in the answers to what they ask of it, and in what the status server sends.
 import { z } from "@hono/zod-openapi";
+import { FULFILMENT_STATES, type Fulfilment, type FulfilmentStep } from "../../engine/fulfilment.ts";
 import type { OrderWithLines } from "../../engine/ledger/orders.ts";
 import { type Address, type OrderLine, PAYMENT_METHODS, type PaymentMethod } from "../../engine/order.ts";
 import { CANCEL_REASONS, type CancelReason, ORDER_STATUSES, type OrderStatus } from "../../engine/order-state.ts";
@@ -20,6 +21,7 @@ export interface OrderView {
   readonly currency: string;
   readonly payment: { readonly method: PaymentMethod };
   readonly address?: Address;
+  readonly fulfilment: Fulfilment | null;
   readonly reservedUntil: Date;
   readonly placedAt: Date;
   readonly updatedAt: Date;
@@ -28,6 +30,7 @@ export interface OrderView {
     readonly at: Date;
     readonly version: number;
     readonly reason?: CancelReason;
+    readonly fulfilment?: FulfilmentStep;
   }[];
 }
 
@@ -51,6 +54,14 @@ export const addressSchema = z
   .object({ street: z.string(), postalCode: z.string(), city: z.string() })
   .openapi("Address");
 
+const fulfilmentStep = z
+  .object({
+    state: z.enum(FULFILMENT_STATES),
+    reference: z.string().nullable().openapi({ description: "Of this step: a parcel's number or the like" }),
+  })
+  .openapi("FulfilmentStep");
+export const fulfilmentSchema = fulfilmentStep.extend({ at: z.string() }).openapi("Fulfilment");
+
 export const orderSchema = z
   .object({
     orderTrackingId: z.string(),
@@ -66,6 +77,7 @@ export const orderSchema = z
     currency: z.string(),
     payment: z.object({ method: z.enum(PAYMENT_METHODS) }),
     address: addressSchema.optional(),
+    fulfilment: fulfilmentSchema.nullable().openapi({ description: "Null until something is said of it" }),
     reservedUntil: z.string(),
     placedAt: z.string(),
     updatedAt: z.string(),
@@ -75,6 +87,7 @@ export const orderSchema = z
         at: z.string(),
         version: z.int(),
         reason: z.enum(CANCEL_REASONS).optional(),
+        fulfilment: fulfilmentStep.optional(),
       }),
     ),
   })
@@ -99,14 +112,16 @@ export function representOrder(row: OrderWithLines): OrderView {
     currency: row.currency,
     payment: { method: row.paymentMethod },
     ...(row.address !== null && { address: row.address }),
+    fulfilment: row.fulfilment,
     reservedUntil: row.reservedUntil,
     placedAt: row.placedAt,
     updatedAt: row.updatedAt,
-    timeline: row.timeline.map(({ status, at, version, reason }) => ({
+    timeline: row.timeline.map(({ status, at, version, reason, fulfilment }) => ({
       status,
       at,
       version,
       ...(reason !== null && { reason }),
+      ...(fulfilment !== null && { fulfilment }),
     })),
   };
 }
@@ -127,6 +142,7 @@ export function representPendingOrder(pending: PendingOrder, saleId: string): Or
     currency: payload.currency,
     payment: { method: payload.payment.method },
     ...(payload.address && { address: payload.address }),
+    fulfilment: null,
     reservedUntil,
     placedAt,
     updatedAt: placedAt,

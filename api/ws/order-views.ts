@@ -53,8 +53,10 @@ export function viewAt(view: OrderView, version: number): OrderView | undefined 
   if (!step) return undefined;
   const timeline = view.timeline.slice(0, at + 1);
   const reason = timeline.findLast((earlier) => earlier.reason !== undefined)?.reason;
+  const fulfilled = timeline.findLast((earlier) => earlier.fulfilment !== undefined);
+  const fulfilment = fulfilled?.fulfilment ? { ...fulfilled.fulfilment, at: fulfilled.at } : null;
   const { reason: _, ...rest } = view;
-  return { ...rest, status: step.status, ...(reason && { reason }), version, updatedAt: step.at, timeline };
+  return { ...rest, status: step.status, ...(reason && { reason }), fulfilment, version, updatedAt: step.at, timeline };
 }
 
 async function findPending({ redis, engine }: OrderSource, ids: readonly string[]): Promise<Map<string, OrderView>> {

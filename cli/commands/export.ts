@@ -4,10 +4,13 @@ import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { finished } from "node:stream/promises";
 import type { Command } from "commander";
+import { uuidSchema } from "../../engine/catalogue/input.ts";
+import { BYTE_ORDER_MARK } from "../../engine/csv.ts";
+import { FULFILMENT_FILTERS, type FulfilmentFilter } from "../../engine/fulfilment.ts";
+import { orderCsv, orderCsvHeading } from "../../engine/ledger/order-csv.ts";
 import { countOrders, exportOrders, type OrderFilter, type OrderSummary } from "../../engine/ledger/order-search.ts";
 import { ORDER_STATUSES, type OrderStatus } from "../../engine/order-state.ts";
 import { addCommand, oneOf, wrongValue } from "../command.ts";
-import { csvRow } from "../csv.ts";
 import { CommandError } from "../failure.ts";
 import { NO_PROGRESS, startProgress } from "../progress.ts";
 import { withDatabase } from "../servers.ts";
@@ -17,18 +20,15 @@ interface ExportOptions {
   readonly status?: OrderStatus;
   readonly since?: Date;
   readonly until?: Date;
+  readonly product?: string;
+  readonly query?: string;
+  readonly fulfilment?: FulfilmentFilter;
   readonly format?: Format;
   readonly out?: string;
   readonly excel?: boolean;
 }
 
 type Format = "csv" | "jsonl" | "json";
-
-const BYTE_ORDER_MARK = "\ufeff";
-const HEADINGS = [
-  ...["id", "saleId", "customerId", "status", "reason", "price", "payable", "refundedAmount", "currency"],
-  ...["paymentMethod", "placedAt", "updatedAt", "units", "items"],
-];
 
 export function exportCommand(orders: Command): void {
   addCommand<ExportOptions>(orders, {
@@ -39,6 +39,7 @@ export function exportCommand(orders: Command): void {
       "JSON array, or, with --out, says what was written. Instants are UTC.",
     examples: [
       "onrush orders export --sale summer --out orders.csv --excel",
+      "onrush orders export --status CONFIRMED --fulfilment none --out to-pack.csv",
       "onrush orders export --status CONFIRMED \\\n    --since 2026-11-01T00:00:00+09:00 --format jsonl | gzip > orders.gz",
     ],
     options: [
@@ -46,6 +47,13 @@ export function exportCommand(orders: Command): void {
       { flags: "--status <status>", help: "only in this status", parse: oneOf(...ORDER_STATUSES) },
       { flags: "--since <instant>", help: "placed at or after it", parse: readInstant },
       { flags: "--until <instant>", help: "placed before it", parse: readInstant },
+      { flags: "--product <id>", help: "only with this product", parse: readProductId },
+      { flags: "--query <text>", help: "only of this customer, or whose id begins so" },
+      {
+        flags: "--fulfilment <state>",
+        help: `only that are ${FULFILMENT_FILTERS.join(", ")}`,
+        parse: oneOf(...FULFILMENT_FILTERS),
+      },
       { flags: "--format <format>", help: "csv (default) or jsonl", parse: oneOf("csv", "jsonl") },
       { flags: "--out <file>", help: "write to this new file instead of stdout" },
       { flags: "--excel", help: "start CSV with the mark by which Excel knows UTF-8" },
@@ -57,6 +65,9 @@ export function exportCommand(orders: Command): void {
           status: options.status,
           since: options.since,
           until: options.until,
+          productId: options.product,
+          query: options.query,
+          fulfilment: options.fulfilment,
         };
         const toStdout = options.out === undefined;
         const format: Format = toStdout && "json" in options ? "json" : (options.format ?? "csv");
@@ -69,7 +80,7 @@ export function exportCommand(orders: Command): void {
         try {
           await sink.write(opening(format, options.excel === true));
           for await (const rows of exportOrders(pool, filter)) {
-            await sink.write(rows.map((row, i) => render(row, format, orders + i === 0)).join(""));
+            await sink.write(render(rows, format, orders === 0));
             orders += rows.length;
             progress.at(orders, Math.max(total, orders));
           }
@@ -85,19 +96,13 @@ export function exportCommand(orders: Command): void {
 
 function opening(format: Format, forExcel: boolean): string {
   if (format === "json") return "[";
-  return format === "csv" ? `${forExcel ? BYTE_ORDER_MARK : ""}${csvRow(HEADINGS)}` : "";
+  return format === "csv" ? `${forExcel ? BYTE_ORDER_MARK : ""}${orderCsvHeading()}` : "";
 }
 
-function render(order: OrderSummary, format: Format, isFirst: boolean): string {
-  if (format === "json") return `${isFirst ? "" : ","}${JSON.stringify(order)}`;
-  if (format === "jsonl") return `${JSON.stringify(order)}\n`;
-  const { items, placedAt, updatedAt, ...rest } = order;
-  return csvRow([
-    ...[rest.id, rest.saleId, rest.customerId, rest.status, rest.reason, rest.price, rest.payable, rest.refundedAmount],
-    ...[rest.currency, rest.paymentMethod, placedAt.toISOString(), updatedAt.toISOString()],
-    items.reduce((sum, { quantity }) => sum + quantity, 0),
-    items.map(({ name, quantity }) => `${name} x${quantity}`).join("; "),
-  ]);
+function render(orders: readonly OrderSummary[], format: Format, isFirst: boolean): string {
+  if (format === "csv") return orderCsv(orders);
+  if (format === "jsonl") return orders.map((order) => `${JSON.stringify(order)}\n`).join("");
+  return `${isFirst ? "" : ","}${orders.map((order) => JSON.stringify(order)).join(",")}`;
 }
 
 async function openFile(file = "") {
@@ -115,6 +120,12 @@ async function openFile(file = "") {
       await finished(stream);
     },
   };
+}
+
+function readProductId(value: string): string {
+  const id = uuidSchema().safeParse(value);
+  if (!id.success) throw wrongValue("must be a product's id.");
+  return id.data;
 }
 
 function readInstant(value: string): Date {

@@ -1,5 +1,6 @@
 // `onrush orders show` and `onrush orders cancel`.
 import type { Command } from "commander";
+import type { FulfilmentStep } from "../../engine/fulfilment.ts";
 import { type Cancellation, cancelInLedger, wishCancelled } from "../../engine/ledger/cancellation.ts";
 import { transaction } from "../../engine/ledger/database.ts";
 import { findOrder, type OrderWithLines } from "../../engine/ledger/orders.ts";
@@ -15,7 +16,9 @@ type ShownOrder = Pick<
   OrderWithLines,
   "id" | "saleId" | "customerId" | "price" | "payable" | "currency" | "reservedUntil" | "placedAt" | "lines"
 > &
-  Partial<Pick<OrderWithLines, "reason" | "version" | "refundedAmount" | "paymentAttempts" | "timeline">> & {
+  Partial<
+    Pick<OrderWithLines, "reason" | "version" | "refundedAmount" | "paymentAttempts" | "fulfilment" | "timeline">
+  > & {
     readonly status: string;
     readonly paymentMethod: string;
     readonly isInLedger: boolean;
@@ -115,6 +118,7 @@ function screen(order: ShownOrder, columns: number | undefined): string {
       ["price", `${order.price} ${order.currency}`],
       ["payable", order.payable === order.price ? undefined : `${order.payable} ${order.currency}`],
       ["refunded", order.refundedAmount ? `${order.refundedAmount} ${order.currency}` : undefined],
+      ["fulfilment", order.fulfilment && `${stepOf(order.fulfilment)}, ${order.fulfilment.at.toISOString()}`],
       ["payment", `${order.paymentMethod}, ${order.paymentAttempts ?? 0} attempt(s)`],
       ["placed", order.placedAt.toISOString()],
       ["reserved until", order.reservedUntil.toISOString()],
@@ -123,12 +127,17 @@ function screen(order: ShownOrder, columns: number | undefined): string {
   );
   const lines = order.lines.map((line) => [line.name, line.quantity, line.unitPrice, line.productId]);
   const items = table(["item", "units", "each", "product"], lines, { columns, whole: ["product"] });
-  const steps = (order.timeline ?? []).map(({ version, status, reason, at }) => [
+  const steps = (order.timeline ?? []).map(({ version, status, reason, at, fulfilment }) => [
     version,
-    reason ? `${status} (${reason})` : status,
+    reason ? `${status} (${reason})` : fulfilment ? `${status}, ${stepOf(fulfilment)}` : status,
     at.toISOString(),
   ]);
   return [facts, items, ...(steps.length > 0 ? [table(["version", "status", "at"], steps, { columns })] : [])].join(
     "\n\n",
   );
+}
+
+/** `shipped (6012-3456)`, or the state alone. */
+export function stepOf({ state, reference }: FulfilmentStep): string {
+  return reference === null ? state : `${state} (${reference})`;
 }

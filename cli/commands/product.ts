@@ -4,9 +4,9 @@ import type { Command } from "commander";
 import { countProducts, exportProducts, IMPORT_BATCH, importProducts } from "../../engine/catalogue/product-import.ts";
 import { searchProducts } from "../../engine/catalogue/product-search.ts";
 import { listProducts, type Product } from "../../engine/catalogue/products.ts";
+import { csvRows } from "../../engine/csv.ts";
 import { CHANNELS } from "../../engine/keys.ts";
 import { addCommand, oneOf, wholeNumber } from "../command.ts";
-import { csvRow } from "../csv.ts";
 import { UsageError } from "../failure.ts";
 import { readText } from "../import/content.ts";
 import type { ImportIssue } from "../import/entries.ts";
@@ -92,7 +92,7 @@ export function productCommands(product: Command): void {
         const total = await countProducts(pool);
         let done = 0;
         if (format === "csv")
-          await terminal.write(csvRow(["id", "name", "description", "price", "currency", "imageUrl"]));
+          await terminal.write(csvRows([["id", "name", "description", "price", "currency", "imageUrl"]]));
         for await (const page of exportProducts(pool)) {
           await terminal.write(page.map((row) => rendered(row, format)).join(""));
           done += page.length;
@@ -143,5 +143,7 @@ function told(issues: readonly ImportIssue[]): string[] {
 
 function rendered({ id, name, description, price, currency, imageUrl }: Product, format: "csv" | "jsonl"): string {
   const facts = { id, name, description, price, currency, ...(imageUrl !== null && { imageUrl }) };
-  return format === "csv" ? csvRow([id, name, description, price, currency, imageUrl]) : `${JSON.stringify(facts)}\n`;
+  return format === "csv"
+    ? csvRows([[id, name, description, price, currency, imageUrl]])
+    : `${JSON.stringify(facts)}\n`;
 }

@@ -77,7 +77,7 @@ export function readProductJson(text: string): FiledProducts {
 function valuesOf(record: Readonly<Record<string, string>>): Record<string, unknown> {
   const given = Object.entries(record)
     .filter(([, value]) => value !== "")
-    .map(([name, value]) => [name, value.replace(/^'(?=[=+\-@\t\r])/, "")] as const);
+    .map(([name, value]) => [name, value.replace(/^'(?=[=+\-@\t\r＝＋－＠])/, "")] as const);
   return Object.fromEntries(given.map(([name, value]) => [name, name === "price" ? numberOf(value) : value]));
 }
 

@@ -13,7 +13,7 @@ export const REASON_MAX = 500;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Text of `min` to `max` UTF-16 units that Postgres can hold: no NUL, no half of a surrogate pair. */
-function text(min: number, max: number) {
+export function text(min: number, max: number) {
   return z
     .string()
     .min(min)

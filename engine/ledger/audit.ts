@@ -21,6 +21,7 @@ export const AUDIT_ACTIONS = [
   "stock.prove",
   "order.cancel",
   "order.refund",
+  "order.fulfil",
   "order.honour",
   "dead_letter.replay",
   "dead_letter.discard",

@@ -1,7 +1,9 @@
 // Orders as operators look for them, and as they are carried out of the system.
 import type pg from "pg";
+import type { Fulfilment, FulfilmentFilter } from "../fulfilment.ts";
 import type { OrderStatus } from "../order-state.ts";
 import type { Queryable } from "./database.ts";
+import { FULFILMENT_OF_ORDER, type FulfilmentJson, withDate } from "./orders.ts";
 
 export interface OrderSummary {
   readonly id: string;
@@ -16,39 +18,50 @@ export interface OrderSummary {
   readonly paymentMethod: string;
   readonly placedAt: Date;
   readonly updatedAt: Date;
+  readonly fulfilment: Fulfilment | null;
   readonly items: readonly { productId: string; name: string; quantity: number; unitPrice: number }[];
 }
 
 export interface OrderFilter {
   readonly saleId?: string | undefined;
   readonly status?: OrderStatus | undefined;
+  /** With a line of this product. */
+  readonly productId?: string | undefined;
   /** A customer's id, or the beginning of an order's. */
   readonly query?: string | undefined;
+  /** Placed at or after. */
   readonly since?: Date | undefined;
+  /** Placed before. */
   readonly until?: Date | undefined;
+  readonly fulfilment?: FulfilmentFilter | undefined;
 }
 
 const COLUMNS = `o.id, o.sale_id AS "saleId", o.customer_id AS "customerId", o.status, o.reason, o.price, o.payable,
   o.refunded_amount AS "refundedAmount", o.currency, o.payment_method AS "paymentMethod", o.placed_at AS "placedAt",
-  o.updated_at AS "updatedAt",
+  o.updated_at AS "updatedAt", ${FULFILMENT_OF_ORDER} AS fulfilment,
   COALESCE((SELECT json_agg(json_build_object('productId', l.product_id, 'name', l.product_name, 'quantity', l.quantity,
     'unitPrice', l.unit_price) ORDER BY l.line) FROM order_lines l WHERE l.order_id = o.id), '[]') AS items`;
 const CONDITIONS = `($1::text IS NULL OR o.sale_id = $1) AND ($2::text IS NULL OR o.status = $2)
-  AND ($3::text IS NULL OR o.customer_id = $3) AND ($4::uuid IS NULL OR o.id BETWEEN $4 AND $5::uuid)
-  AND ($6::timestamptz IS NULL OR o.placed_at >= $6) AND ($7::timestamptz IS NULL OR o.placed_at < $7)`;
+  AND (($3::text IS NULL AND $4::uuid IS NULL) OR o.customer_id = $3 OR o.id BETWEEN $4 AND $5::uuid)
+  AND ($6::timestamptz IS NULL OR o.placed_at >= $6) AND ($7::timestamptz IS NULL OR o.placed_at < $7)
+  AND ($8::text IS NULL OR COALESCE(o.fulfilment, 'none') = $8)
+  AND ($9::uuid IS NULL OR EXISTS (SELECT FROM order_lines l WHERE l.order_id = o.id AND l.product_id = $9))`;
+
+type SummaryRow = Omit<OrderSummary, "fulfilment"> & { readonly fulfilment: FulfilmentJson | null };
 
 const ID_HEX = 32;
 
-function valuesOf({ saleId, status, query, since, until }: OrderFilter): unknown[] {
+function valuesOf({ saleId, status, query, since, until, fulfilment, productId }: OrderFilter): unknown[] {
   // Ids start with the time they were made at, so that the beginning of one is a range of the primary key.
   const hex = query?.toLowerCase().replaceAll("-", "") ?? "";
   const isIdPrefix = query !== undefined && /^[0-9a-f-]+$/i.test(query) && hex.length >= 4 && hex.length <= ID_HEX;
-  const isWhole = isIdPrefix && hex.length === ID_HEX;
+  const range = isIdPrefix ? [hex.padEnd(ID_HEX, "0"), hex.padEnd(ID_HEX, "f")] : [null, null];
   // A whole UUID may be an order's or a guest's.
-  const customer = query !== undefined && !isIdPrefix ? query : null;
-  const range =
-    isIdPrefix && !isWhole ? [hex.padEnd(ID_HEX, "0"), hex.padEnd(ID_HEX, "f")] : isWhole ? [hex, hex] : [null, null];
-  return [saleId ?? null, status ?? null, customer, ...range, since ?? null, until ?? null];
+  const customer = query !== undefined && (!isIdPrefix || hex.length === ID_HEX) ? query : null;
+  return [
+    ...[saleId ?? null, status ?? null, customer, ...range, since ?? null, until ?? null, fulfilment ?? null],
+    productId ?? null,
+  ];
 }
 
 /** Orders, newest first. `before`: the id after which the page starts. */
@@ -56,15 +69,16 @@ export async function searchOrders(
   db: Queryable,
   filter: OrderFilter & { readonly limit: number; readonly before?: string | undefined },
 ): Promise<OrderSummary[]> {
-  const text = `SELECT ${COLUMNS} FROM orders o WHERE ${CONDITIONS} AND ($8::uuid IS NULL OR o.id < $8)
-    ORDER BY o.id DESC LIMIT $9`;
-  const page = [filter.before ?? null, filter.limit];
-  const result = await db.query<OrderSummary>(text, [...valuesOf(filter), ...page]);
-  if (result.rows.length > 0 || !filter.query || filter.query.length !== 36) return result.rows;
-  // No order of that id: a guest's orders then.
-  const asGuest = [...valuesOf({ ...filter, query: undefined }), ...page];
-  asGuest[2] = filter.query;
-  return (await db.query<OrderSummary>(text, asGuest)).rows;
+  const result = await db.query<SummaryRow>(
+    `SELECT ${COLUMNS} FROM orders o WHERE ${CONDITIONS} AND ($10::uuid IS NULL OR o.id < $10)
+     ORDER BY o.id DESC LIMIT $11`,
+    [...valuesOf(filter), filter.before ?? null, filter.limit],
+  );
+  return result.rows.map(summaryOf);
+}
+
+function summaryOf(row: SummaryRow): OrderSummary {
+  return { ...row, fulfilment: withDate(row.fulfilment) };
 }
 
 const ROWS_PER_FETCH = 1_000;
@@ -84,8 +98,8 @@ export async function* exportOrders(pool: pg.Pool, filter: OrderFilter): AsyncGe
       valuesOf(filter),
     );
     for (;;) {
-      const { rows } = await client.query<OrderSummary>(`FETCH ${ROWS_PER_FETCH} FROM exported`);
-      if (rows.length > 0) yield rows;
+      const { rows } = await client.query<SummaryRow>(`FETCH ${ROWS_PER_FETCH} FROM exported`);
+      if (rows.length > 0) yield rows.map(summaryOf);
       if (rows.length < ROWS_PER_FETCH) break;
     }
     await client.query("COMMIT");
@@ -94,6 +108,32 @@ export async function* exportOrders(pool: pg.Pool, filter: OrderFilter): AsyncGe
     client.off("error", onBroken);
     client.release(!ended);
   }
+}
+
+const ROWS_PER_PAGE = 500;
+
+/**
+ * All orders of the filter that are there when it begins, in the order they were made, in pages. Each page is as of the
+ * moment it is read, and no connection is held between two: for readers that may be slow, or go away.
+ */
+export async function* readOrderPages(db: Queryable, filter: OrderFilter): AsyncGenerator<OrderSummary[], void> {
+  const end = await findNewestId(db);
+  let after: string | null = null;
+  while (end !== undefined) {
+    const result: pg.QueryResult<SummaryRow> = await db.query<SummaryRow>(
+      `SELECT ${COLUMNS} FROM orders o WHERE ${CONDITIONS} AND ($10::uuid IS NULL OR o.id > $10) AND o.id <= $11
+       ORDER BY o.id LIMIT $12`,
+      [...valuesOf(filter), after, end, ROWS_PER_PAGE],
+    );
+    if (result.rows.length > 0) yield result.rows.map(summaryOf);
+    if (result.rows.length < ROWS_PER_PAGE) return;
+    after = result.rows.at(-1)?.id ?? null;
+  }
+}
+
+async function findNewestId(db: Queryable): Promise<string | undefined> {
+  const result = await db.query<{ id: string }>("SELECT id FROM orders ORDER BY id DESC LIMIT 1");
+  return result.rows[0]?.id;
 }
 
 /** How many orders the filter finds. */

@@ -1,4 +1,5 @@
 // Reading orders back from Postgres.
+import type { Fulfilment, FulfilmentFilter, FulfilmentStep } from "../fulfilment.ts";
 import type { Address, OrderLine, PaymentMethod } from "../order.ts";
 import type { CancelReason, OrderStatus } from "../order-state.ts";
 import type { Queryable } from "./database.ts";
@@ -8,6 +9,8 @@ export interface TimelineEntry {
   readonly reason: CancelReason | null;
   readonly version: number;
   readonly at: Date;
+  /** Of a step of the fulfilment. */
+  readonly fulfilment: FulfilmentStep | null;
 }
 
 export interface OrderRow {
@@ -29,6 +32,7 @@ export interface OrderRow {
   readonly paymentAttempts: number;
   readonly onDecline: "release" | "hold";
   readonly address: Address | null;
+  readonly fulfilment: Fulfilment | null;
   readonly reservedUntil: Date;
   readonly placedAt: Date;
   readonly updatedAt: Date;
@@ -39,18 +43,29 @@ export interface OrderWithLines extends OrderRow {
   readonly timeline: readonly TimelineEntry[];
 }
 
+/** SQL: the fulfilment of an orders row `o` as JSON, its instant as text. */
+export const FULFILMENT_OF_ORDER = `CASE WHEN o.fulfilment IS NOT NULL THEN json_build_object('state', o.fulfilment,
+  'reference', o.fulfilment_reference, 'at', o.fulfilled_at) END`;
 const COLUMNS = `o.id, o.sale_id AS "saleId", o.partition, o.epoch, o.seq, o.hold_reservation AS "holdReservation",
   o.customer_id AS "customerId", o.status, o.reason, o.version, o.price, o.payable,
   o.refunded_amount AS "refundedAmount", o.currency, o.payment_method AS "paymentMethod",
   o.payment_attempts AS "paymentAttempts", o.on_decline AS "onDecline", o.address,
-  o.reserved_until AS "reservedUntil", o.placed_at AS "placedAt", o.updated_at AS "updatedAt"`;
+  o.reserved_until AS "reservedUntil", o.placed_at AS "placedAt", o.updated_at AS "updatedAt",
+  ${FULFILMENT_OF_ORDER} AS fulfilment`;
 
 const LINES = `(SELECT json_agg(json_build_object('productId', l.product_id, 'name', l.product_name,
   'quantity', l.quantity, 'unitPrice', l.unit_price) ORDER BY l.line) FROM order_lines l WHERE l.order_id = o.id)`;
 const TIMELINE = `(SELECT json_agg(json_build_object('status', t.status, 'reason', t.reason, 'version', t.version,
-  'at', t.at) ORDER BY t.version) FROM order_timeline t WHERE t.order_id = o.id)`;
+  'at', t.at, 'fulfilment', CASE WHEN t.fulfilment IS NOT NULL THEN json_build_object('state', t.fulfilment,
+  'reference', t.fulfilment_reference) END) ORDER BY t.version) FROM order_timeline t WHERE t.order_id = o.id)`;
 
-type OrderJsonRow = OrderRow & { lines: OrderLine[] | null; timeline: (Omit<TimelineEntry, "at"> & { at: string })[] };
+/** As JSON says it. */
+export type FulfilmentJson = Omit<Fulfilment, "at"> & { readonly at: string };
+type OrderJsonRow = Omit<OrderRow, "fulfilment"> & {
+  fulfilment: FulfilmentJson | null;
+  lines: OrderLine[] | null;
+  timeline: (Omit<TimelineEntry, "at"> & { at: string })[];
+};
 
 /** One order with lines and timeline; `undefined` when Postgres has no such id. */
 export async function findOrder(db: Queryable, id: string): Promise<OrderWithLines | undefined> {
@@ -89,6 +104,7 @@ export interface OrderFilter {
   readonly from?: Date | undefined;
   /** Placed before. */
   readonly to?: Date | undefined;
+  readonly fulfilment?: FulfilmentFilter | undefined;
 }
 
 /** A customer's orders, newest first. `before`: the order after which the page starts. */
@@ -105,6 +121,7 @@ export async function listOrdersOf(
      WHERE o.customer_id = $1 AND ($2::timestamptz IS NULL OR (o.placed_at, o.id) < ($2, $8::uuid)) AND ($4::text[] IS NULL OR o.status = ANY ($4))
        AND ($5::text IS NULL OR o.sale_id = $5) AND ($6::timestamptz IS NULL OR o.placed_at >= $6)
        AND ($7::timestamptz IS NULL OR o.placed_at < $7)
+       AND ($9::text IS NULL OR COALESCE(o.fulfilment, 'none') = $9)
      ORDER BY o.placed_at DESC, o.id DESC LIMIT $3`,
     [
       customerId,
@@ -115,6 +132,7 @@ export async function listOrdersOf(
       page.from ?? null,
       page.to ?? null,
       page.before?.id ?? null,
+      page.fulfilment ?? null,
     ],
   );
   return result.rows.map(withDates);
@@ -122,5 +140,9 @@ export async function listOrdersOf(
 
 function withDates(row: OrderJsonRow): OrderWithLines {
   const timeline = (row.timeline ?? []).map((entry) => ({ ...entry, at: new Date(entry.at) }));
-  return { ...row, lines: row.lines ?? [], timeline };
+  return { ...row, fulfilment: withDate(row.fulfilment), lines: row.lines ?? [], timeline };
+}
+
+export function withDate(fulfilment: FulfilmentJson | null): Fulfilment | null {
+  return fulfilment && { ...fulfilment, at: new Date(fulfilment.at) };
 }

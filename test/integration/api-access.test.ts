@@ -61,6 +61,7 @@ const OPERATORS = [
   "GET /api/v1/admin/dead-letters/{id}",
   "GET /api/v1/admin/instances",
   "GET /api/v1/admin/orders",
+  "GET /api/v1/admin/orders/export",
   "GET /api/v1/admin/orders/{id}/explanation",
   "GET /api/v1/admin/overview",
 ];

@@ -61,6 +61,7 @@ describe("placing an order", () => {
       refundedAmount: 0,
       currency: "KRW",
       payment: { method: "card" },
+      fulfilment: null,
       reservedUntil: answer.body.reservedUntil,
       placedAt: expect.any(String),
       updatedAt: expect.any(String),
