@@ -26,6 +26,7 @@ import { healthRoutes } from "./operations/health.ts";
 import { createMetrics } from "./operations/metrics.ts";
 import { reconciliationRoutes } from "./operations/reconciliation.ts";
 import { orderChangeRoutes } from "./orders/change-routes.ts";
+import { fulfilmentRoute } from "./orders/fulfilment-route.ts";
 import { placeOrderRoute } from "./orders/place.ts";
 import { orderReadRoutes } from "./orders/read-routes.ts";
 import { productRoutes } from "./products/routes.ts";
@@ -68,6 +69,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   placeOrderRoute(edge, deps);
   orderReadRoutes(edge, deps);
   orderChangeRoutes(edge, deps);
+  fulfilmentRoute(edge, deps);
   productRoutes(edge, deps);
   saleRoutes(edge, deps, stock);
   saleAdminRoutes(edge, deps, stock);
