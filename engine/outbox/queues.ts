@@ -24,6 +24,8 @@ export interface JobPayloads {
   settlement: OrdersJob;
   /** Give the stock of these cancelling orders back. */
   compensation: OrdersJob;
+  /** Give back what is due of these orders' refunds. */
+  refund: OrdersJob;
   mail: MailJob;
 }
 export type QueueName = keyof JobPayloads;
@@ -45,6 +47,7 @@ export const QUEUES: Readonly<Record<QueueName, QueueOptions & { notify: boolean
   payment: RETRY,
   settlement: RETRY,
   compensation: RETRY,
+  refund: RETRY,
   // A mail server may be away for hours: about a day of attempts.
   mail: { ...RETRY, retryLimit: 30, retryDelayMax: 3_600 },
 };

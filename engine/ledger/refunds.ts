@@ -1,0 +1,158 @@
+// Refunds as rows: what they are, how they are read, and how those come about that nobody asked for, because a payment
+// succeeded when its order no longer waited for it. What operators ask for is in refund-requests.ts, how the money goes back
+// in refund-work.ts.
+import { randomUUID } from "node:crypto";
+import type pg from "pg";
+import { TRANSITIONS } from "../order-state.ts";
+import type { Outbox } from "../outbox/outbox.ts";
+import type { Queryable } from "./database.ts";
+import { MOVED_ORDER_COLUMNS, type MovedOrder, STATUS_OF_NAMED } from "./fates.ts";
+
+/** `failed`: its tries have ended; the money is owed, the amount stays reserved, and a replay makes it go again. */
+export const REFUND_STATES = ["pending", "succeeded", "failed"] as const;
+export type RefundState = (typeof REFUND_STATES)[number];
+
+/**
+ * `part`: some of what the order was paid with. `whole`: the one with which all of it has gone back. `charge`: a capture that
+ * the order was not waiting for, which goes back by itself.
+ */
+export type RefundScope = "part" | "whole" | "charge";
+
+export interface RefundLine {
+  readonly productId: string;
+  readonly quantity: number;
+  /** What goes back for these units, in minor units. */
+  readonly amount: number;
+}
+
+export interface RefundRow {
+  /** Its key at the gateway too. */
+  readonly id: string;
+  readonly orderId: string;
+  readonly scope: RefundScope;
+  readonly amount: number;
+  readonly currency: string;
+  /** Whether its units go back on sale; else they are written off. */
+  readonly restock: boolean;
+  readonly state: RefundState;
+  readonly reason: string | null;
+  readonly createdAt: Date;
+  readonly endedAt: Date | null;
+  readonly items: readonly RefundLine[];
+}
+
+const COLUMNS = `r.id, r.order_id AS "orderId", r.scope, r.amount, r.currency, r.restock, r.state, r.reason,
+  r.created_at AS "createdAt", r.ended_at AS "endedAt",
+  COALESCE((SELECT json_agg(json_build_object('productId', l.product_id, 'quantity', l.quantity, 'amount', l.amount)
+    ORDER BY l.product_id) FROM refund_lines l WHERE l.refund_id = r.id), '[]') AS items`;
+
+/** An order's refunds, oldest first. They are few: a refund gives back money or units, and both end. */
+export async function listRefunds(db: Queryable, orderId: string): Promise<RefundRow[]> {
+  const result = await db.query<RefundRow>(
+    `SELECT ${COLUMNS} FROM refunds r WHERE r.order_id = $1 ORDER BY r.created_at, r.id`,
+    [orderId],
+  );
+  return result.rows;
+}
+
+export async function findRefund(db: Queryable, id: string): Promise<RefundRow | undefined> {
+  const result = await db.query<RefundRow>(`SELECT ${COLUMNS} FROM refunds r WHERE r.id = $1`, [id]);
+  return result.rows[0];
+}
+
+/** A payment that succeeded when its order no longer waited for it. `amount` is what was charged, in minor units. */
+export interface LatePayment {
+  readonly orderId: string;
+  readonly attempt: number;
+  readonly amount: number;
+  readonly currency: string;
+}
+
+/** Who opens refunds that nobody asked for. */
+const SYSTEM = "system";
+
+/**
+ * Opens the refund of the whole charge of orders that were CANCELLED before it succeeded: they become REFUND_PENDING. An order
+ * is named once; one that is elsewhere stays as it is.
+ *
+ * @returns the orders that moved
+ */
+export async function refundLatePayments(
+  client: pg.PoolClient,
+  outbox: Outbox,
+  late: readonly LatePayment[],
+  reason: string,
+): Promise<MovedOrder[]> {
+  if (late.length === 0) return [];
+  const result = await client.query<MovedOrder>(
+    `WITH late AS (
+       SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[], $5::text[])
+         AS t (refund_id, order_id, attempt, amount, currency)
+     ), chosen AS (
+       SELECT o.id FROM orders o JOIN late ON late.order_id = o.id
+       WHERE ${STATUS_OF_NAMED} = $6 ORDER BY o.id FOR UPDATE OF o
+     ), moved AS (
+       UPDATE orders o SET status = $7, version = o.version + 1, updated_at = now()
+       FROM chosen WHERE o.id = chosen.id
+       RETURNING ${MOVED_ORDER_COLUMNS}, o.payment_method AS method
+     ), logged AS (
+       INSERT INTO order_timeline (order_id, version, status) SELECT id, version, status FROM moved
+     ), opened AS (
+       INSERT INTO refunds (id, order_id, attempt, method, scope, amount, currency, reason, actor)
+       SELECT late.refund_id, moved.id, late.attempt, COALESCE(a.method, moved.method), 'whole', late.amount, late.currency,
+         $8, $9
+       FROM moved JOIN late ON late.order_id = moved.id
+       LEFT JOIN payment_attempts a ON a.order_id = late.order_id AND a.attempt = late.attempt
+     )
+     SELECT id, "saleId", partition, "holdReservation", status, reason, version, payable, currency FROM moved ORDER BY id`,
+    [
+      late.map(() => randomUUID()),
+      late.map((payment) => payment.orderId),
+      late.map((payment) => payment.attempt),
+      late.map((payment) => payment.amount),
+      late.map((payment) => payment.currency),
+      "CANCELLED" satisfies (typeof TRANSITIONS.refund.from)[number],
+      TRANSITIONS.refund.to,
+      reason,
+      SYSTEM,
+    ],
+  );
+  await outbox.enqueue(
+    client,
+    "refund",
+    result.rows.map(({ id }) => id),
+  );
+  return result.rows;
+}
+
+/**
+ * Opens the refund of charges that their orders know nothing of: captures beside the one that an order was paid by. Whatever
+ * becomes of the order, its state and amounts stay out of it. A charge is refunded so once, however often it is named.
+ */
+export async function refundCharges(
+  client: pg.PoolClient,
+  outbox: Outbox,
+  charges: readonly LatePayment[],
+  reason: string,
+): Promise<void> {
+  if (charges.length === 0) return;
+  const result = await client.query<{ orderId: string }>(
+    `INSERT INTO refunds (id, order_id, attempt, method, scope, amount, currency, reason, actor, returned_at)
+     SELECT t.refund_id, t.order_id, t.attempt, a.method, 'charge', t.amount, t.currency, $6, $7, now()
+     FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[], $5::text[])
+       AS t (refund_id, order_id, attempt, amount, currency)
+     JOIN payment_attempts a ON a.order_id = t.order_id AND a.attempt = t.attempt
+     ON CONFLICT (order_id, attempt) WHERE scope = 'charge' DO NOTHING
+     RETURNING order_id AS "orderId"`,
+    [
+      charges.map(() => randomUUID()),
+      charges.map((charge) => charge.orderId),
+      charges.map((charge) => charge.attempt),
+      charges.map((charge) => charge.amount),
+      charges.map((charge) => charge.currency),
+      reason,
+      SYSTEM,
+    ],
+  );
+  await outbox.enqueue(client, "refund", [...new Set(result.rows.map(({ orderId }) => orderId))]);
+}
