@@ -35,6 +35,7 @@ import { rebuildRoutes } from "./recovery/rebuild-routes.ts";
 import { saleAdminRoutes } from "./sales/admin-routes.ts";
 import { saleRoutes } from "./sales/routes.ts";
 import { StockView } from "./sales/stock-view.ts";
+import { paymentWebhookRoute } from "./webhooks/payment-routes.ts";
 import { exposeStatusCounters } from "./ws/counters.ts";
 import { ticketRoute } from "./ws/tickets.ts";
 
@@ -82,6 +83,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   adminRoutes(edge, deps);
   honourRoute(edge, deps);
   rebuildRoutes(edge, deps);
+  paymentWebhookRoute(edge, deps);
   ticketRoute(edge, deps);
   proofRoutes(edge, deps);
   explanationRoutes(edge, deps);

@@ -15,6 +15,7 @@ export type ApiConfig = Pick<
   | "jwtSecret"
   | "jwtSecretPrevious"
   | "paymentGateway"
+  | "paymentWebhookSecrets"
   | "rateLimit"
   | "receiptSecret"
   | "receiptSecretPrevious"

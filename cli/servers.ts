@@ -73,7 +73,7 @@ function openOutboxLater(databaseUrl: string): Outbox {
   };
   return {
     enqueue: async (...call) => (await outbox()).enqueue(...call),
-    enqueueMail: async (...call) => (await outbox()).enqueueMail(...call),
+    send: async (...call) => (await outbox()).send(...call),
     close: async () => (await opened)?.close(),
   };
 }

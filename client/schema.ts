@@ -10,7 +10,7 @@ export interface paths {
     };
     /** List one's own orders */
     get: {
-      parameters: { query?: { limit?: number; cursor?: string; status?: string; saleId?: string; from?: string; to?: string; }; };
+      parameters: { query?: { limit?: number; cursor?: string; status?: string; saleId?: string; from?: string; to?: string; fulfilment?: "none" | "packed" | "shipped" | "delivered"; }; };
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["OrderPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
@@ -34,6 +34,14 @@ export interface paths {
       parameters: { path: { id: string; }; };
       requestBody: { content: { "application/json": components["schemas"]["PaymentRequest"] } };
       responses: { 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Order"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/orders/{id}/fulfilment": {
+    /** Say that an order was packed, shipped or delivered */
+    post: {
+      parameters: { path: { id: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["FulfilmentRequest"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Order"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
   "/api/v1/products": {
@@ -297,8 +305,15 @@ export interface paths {
   "/api/v1/admin/orders": {
     /** Find orders */
     get: {
-      parameters: { query?: { limit?: number; cursor?: string; query?: string; saleId?: string; status?: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; }; };
+      parameters: { query?: { limit?: number; cursor?: string; query?: string; saleId?: string; status?: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; productId?: string; from?: string; to?: string; fulfilment?: "none" | "packed" | "shipped" | "delivered"; }; };
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["OrderSummaryPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/admin/orders/export": {
+    /** Download orders as CSV */
+    get: {
+      parameters: { query?: { query?: string; saleId?: string; status?: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; productId?: string; from?: string; to?: string; fulfilment?: "none" | "packed" | "shipped" | "delivered"; bom?: "true" | "false"; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "text/csv": string; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
   "/api/v1/admin/dead-letters": {
@@ -334,7 +349,7 @@ export interface paths {
   "/api/v1/admin/audit": {
     /** List what operators did */
     get: {
-      parameters: { query?: { limit?: number; cursor?: string; subject?: string; actor?: string; action?: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "api_key.create" | "api_key.revoke"; }; };
+      parameters: { query?: { limit?: number; cursor?: string; subject?: string; actor?: string; action?: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.fulfil" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "api_key.create" | "api_key.revoke"; }; };
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["AuditPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
@@ -359,6 +374,14 @@ export interface paths {
     get: {
       parameters: { query?: { limit?: number; cursor?: string; }; path: { id: string; }; };
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["RebuildPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/webhooks/payments": {
+    /** Take in a payment provider's event */
+    post: {
+      parameters: { header?: { "webhook-id"?: string; "webhook-timestamp"?: string; "webhook-signature"?: string; }; };
+      requestBody: { content: { "application/json": { type: string; data?: { key?: string; }; } } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["ReceivedPaymentEvent"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
   "/api/v1/ws-tickets": {
@@ -439,10 +462,14 @@ export interface components {
     OrderItem: { productId: string; name: string; quantity: number; price: number; };
     Problem: { type: string; title: string; status: number; detail: string; code: "VALIDATION" | "UNAUTHENTICATED" | "FORBIDDEN" | "NOT_FOUND" | "METHOD_NOT_ALLOWED" | "SOLD_OUT" | "LIMIT_EXCEEDED" | "SALE_NOT_OPEN" | "PRICE_MISMATCH" | "INVALID_STATE" | "EMAIL_TAKEN" | "PAYLOAD_TOO_LARGE" | "IDEMPOTENCY_CONFLICT" | "RATE_LIMITED" | "INTERNAL" | "STOCK_UNAVAILABLE" | "OVERLOADED" | "OUTCOME_UNKNOWN"; requestId: string; errors?: ({ path: string; message: string; })[]; [member: string]: unknown; };
     OrderRequest: { saleId?: string; customerId?: string; items: ({ productId: string; quantity: number; price?: number; })[]; price?: number; address?: { street: string; postalCode: string; city: string; }; payment?: { method: "card" | "wallet" | "later"; token?: string; }; };
-    Order: { orderTrackingId: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; reason?: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD"; version: number; saleId: string; customerId: string; items: (components["schemas"]["OrderItem"])[]; price: number; payable: number; refundedAmount: number; currency: string; payment: { method: "card" | "wallet" | "later"; }; address?: components["schemas"]["Address"]; reservedUntil: string; placedAt: string; updatedAt: string; timeline: ({ status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; at: string; version: number; reason?: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD"; })[]; };
+    Order: { orderTrackingId: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; reason?: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD"; version: number; saleId: string; customerId: string; items: (components["schemas"]["OrderItem"])[]; price: number; payable: number; refundedAmount: number; currency: string; payment: { method: "card" | "wallet" | "later"; }; address?: components["schemas"]["Address"]; fulfilment: components["schemas"]["Fulfilment"]; reservedUntil: string; placedAt: string; updatedAt: string; timeline: ({ status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; at: string; version: number; reason?: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD"; fulfilment?: components["schemas"]["FulfilmentStep"]; })[]; };
     Address: { street: string; postalCode: string; city: string; };
+    /** Null until something is said of it */
+    Fulfilment: (components["schemas"]["FulfilmentStep"]) & ({ at: string; } | null);
+    FulfilmentStep: { state: "packed" | "shipped" | "delivered"; reference: string | null; };
     OrderPage: { items: (components["schemas"]["Order"])[]; nextCursor?: string; };
     PaymentRequest: { method: "card" | "wallet"; token?: string; };
+    FulfilmentRequest: { state: "packed" | "shipped" | "delivered"; reference?: string; };
     ProductPage: { items: (components["schemas"]["Product"])[]; nextCursor?: string; };
     Product: { id: string; name: string; description: string; price: number; currency: string; imageUrl: string | null; version: number; createdAt: string; updatedAt: string; };
     NewProduct: { id?: string; name: string; description?: string; price: number; currency?: string; imageUrl?: string | null; };
@@ -472,21 +499,22 @@ export interface components {
     CreatedApiKey: (components["schemas"]["ApiKey"]) & ({ key: string; });
     ApiKey: { id: string; name: string; roles: ("support" | "admin")[]; createdBy: string; createdAt: string; expiresAt: string | null; revokedAt: string | null; };
     NewApiKey: { name: string; roles: ("support" | "admin")[]; expiresAt?: string; };
-    Overview: { sales: ({ id: string; name: string; state: "scheduled" | "open" | "paused" | "closed" | "sold_out" | "lost"; available: number | null; partitions: (components["schemas"]["PartitionStanding"])[]; })[]; orders: { PENDING?: number; RESERVED?: number; PAYING?: number; PAID?: number; CONFIRMED?: number; CANCELLING?: number; CANCELLED?: number; REFUND_PENDING?: number; REFUNDED?: number; }; oldestUnfinished: { id: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; placedAt: string; } | null; openDeadLetters: number; queues: ({ queue: "payment" | "settlement" | "compensation" | "mail"; waiting: number; active: number; failed: number; oldestWaitingSeconds: number | null; })[]; findings: (string)[]; };
+    Overview: { sales: ({ id: string; name: string; state: "scheduled" | "open" | "paused" | "closed" | "sold_out" | "lost"; available: number | null; partitions: (components["schemas"]["PartitionStanding"])[]; })[]; orders: { PENDING?: number; RESERVED?: number; PAYING?: number; PAID?: number; CONFIRMED?: number; CANCELLING?: number; CANCELLED?: number; REFUND_PENDING?: number; REFUNDED?: number; }; oldestUnfinished: { id: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; placedAt: string; } | null; openDeadLetters: number; queues: ({ queue: "payment" | "settlement" | "compensation" | "refund" | "payment-event" | "mail"; waiting: number; active: number; failed: number; oldestWaitingSeconds: number | null; })[]; findings: (string)[]; };
     PartitionStanding: { saleId: string; partition: number; state: "new" | "live" | "suspended"; reason: string | null; lag: number | null; backlog: number | null; drift: number | null; };
     Instances: { items: ({ role: "api" | "persister" | "worker"; address: string; connections: number; connectedSince: string | null; })[]; };
     OrderSummaryPage: { items: (components["schemas"]["OrderSummary"])[]; nextCursor?: string; };
-    OrderSummary: { orderTrackingId: string; saleId: string; customerId: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; reason: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD" | null; price: number; payable: number; refundedAmount: number; currency: string; paymentMethod: string; placedAt: string; updatedAt: string; items: ({ productId: string; name: string; quantity: number; price: number; })[]; };
+    OrderSummary: { orderTrackingId: string; saleId: string; customerId: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; reason: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD" | null; price: number; payable: number; refundedAmount: number; currency: string; paymentMethod: string; placedAt: string; updatedAt: string; fulfilment: components["schemas"]["Fulfilment"]; items: ({ productId: string; name: string; quantity: number; price: number; })[]; };
     DeadLetterPage: { items: (components["schemas"]["DeadLetter"])[]; nextCursor?: string; };
     DeadLetter: { id: number; saleId: string; partition: number; epoch: number; seq: number; orderId: string | null; kind: string; payload: string; error: string; state: "open" | "replayed" | "discarded"; createdAt: string; decidedAt: string | null; decidedBy: string | null; wanted: "replay" | "discard" | null; refusal: string | null; };
     DeadLetterReplay: { reason?: string; };
     DeadLetterDiscard: { reason: string; };
     AuditPage: { items: (components["schemas"]["AuditEntry"])[]; nextCursor?: string; };
-    AuditEntry: { id: number; at: string; actor: string; action: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "api_key.create" | "api_key.revoke"; subject: string; before?: unknown; after?: unknown; reason: string | null; };
+    AuditEntry: { id: number; at: string; actor: string; action: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.fulfil" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "api_key.create" | "api_key.revoke"; subject: string; before?: unknown; after?: unknown; reason: string | null; };
     Rebuild: { id: string; saleId: string; apply: boolean; state: "queued" | "done" | "failed"; actor: string; requestedAt: string; endedAt?: string; error?: string; reports: (components["schemas"]["PartitionRebuild"])[]; };
     PartitionRebuild: { saleId: string; partition: number; from: { epoch: number; seq: number; }; survivors: number; lost?: { fromSeq: number; toSeq: number; }; heldBack: { [member: string]: unknown; }; holds: number; stock: ({ productId: string; available: number; reserved: number; sold: number; undelivered: number; })[]; epoch?: number; };
     RebuildRequest: { apply?: boolean; };
     RebuildPage: { items: (components["schemas"]["Rebuild"])[]; nextCursor?: string; };
+    ReceivedPaymentEvent: { id: string; replayed: boolean; };
     ProofKey: { keyId: string; algorithm: "Ed25519"; publicKey: string; };
     ConservationProof: { proof: { format: string; keyId: string; [member: string]: unknown; }; signature: string; };
     Explanation: { type: "accepted" | "refused" | "pending" | "set aside" | "counted"; [member: string]: unknown; };

@@ -35,7 +35,7 @@ import type { Identity } from "./tokens.ts";
 export function accountRoutes(edge: Edge, { pool, redis, outbox, log }: ApiDependencies): void {
   const tell = (ids: readonly string[]) => tellEnded(redis, edge.tokens, ids, log);
   const send = (userId: string, purpose: LinkPurpose) =>
-    transaction(pool, (client) => outbox.enqueueMail(client, { userId, purpose }));
+    transaction(pool, (client) => outbox.send(client, "mail", { userId, purpose }));
   const userOf = async (caller: Identity): Promise<User> => {
     const user = await findUser(pool, caller.customerId);
     if (!user) throw new OnrushError("UNAUTHENTICATED", "The account is gone, or the token is a server's.");

@@ -65,7 +65,7 @@ export function authRoutes(
       const made = await transaction(pool, async (client) => {
         const user = await createUser(client, { ...body, id: makeCustomerId(), passwordHash });
         if (!user) return undefined;
-        await outbox.enqueueMail(client, { userId: user.id, purpose: "verify_email" });
+        await outbox.send(client, "mail", { userId: user.id, purpose: "verify_email" });
         return { user, started: await startSession(client, user.id) };
       });
       if (!made) throw new OnrushError("EMAIL_TAKEN", "There is an account with this e-mail address.");

@@ -21,14 +21,29 @@ export async function readJson(c: Context<ApiEnv>, optional = false): Promise<un
   const headers = c.req.raw.headers;
   const type = headers.get("content-type");
   if (type !== null && !JSON_TYPE.test(type)) throw invalid("", "the content type must be application/json");
-  const length = headers.get("content-length");
-  if (length !== null && Number(length) > BODY_BYTES_MAX) throw tooLarge();
-  const text = length === null ? await readCounted(c) : decode(await c.req.raw.arrayBuffer());
+  const text = decode(await readBytes(c));
   if (optional && text === "") return undefined;
   try {
     return JSON.parse(text);
   } catch {
     throw invalid("", text === "" ? "a JSON body is needed" : "the body is not JSON");
+  }
+}
+
+/** Reads the body as it came. @throws OnrushError with `PAYLOAD_TOO_LARGE` */
+export async function readBytes(c: Context<ApiEnv>): Promise<Uint8Array> {
+  const length = c.req.raw.headers.get("content-length");
+  if (length === null) return readCounted(c);
+  if (Number(length) > BODY_BYTES_MAX) throw tooLarge();
+  return new Uint8Array(await c.req.raw.arrayBuffer());
+}
+
+/** Reads bytes as UTF-8. @throws OnrushError with `VALIDATION` */
+export function decode(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw invalid("", "the body is not UTF-8");
   }
 }
 
@@ -38,7 +53,7 @@ function tooLarge(): OnrushError {
   });
 }
 
-async function readCounted(c: Context<ApiEnv>): Promise<string> {
+async function readCounted(c: Context<ApiEnv>): Promise<Uint8Array> {
   // The socket's own stream where there is one: leaving the loop must not destroy it, the refusal still has to go out.
   const source = c.env?.incoming?.iterator({ destroyOnReturn: false }) ?? c.req.raw.body;
   const chunks: Uint8Array[] = [];
@@ -48,13 +63,5 @@ async function readCounted(c: Context<ApiEnv>): Promise<string> {
     if (bytes > BODY_BYTES_MAX) throw tooLarge();
     chunks.push(chunk);
   }
-  return decode(Buffer.concat(chunks));
-}
-
-function decode(bytes: ArrayBuffer | Uint8Array): string {
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    throw invalid("", "the body is not UTF-8");
-  }
+  return Buffer.concat(chunks);
 }

@@ -1,13 +1,13 @@
 // The outbox: jobs written on the same connection as the rows that make them necessary, so that both commit or neither.
 import type { ClientBase } from "pg";
 import { type InsertOptions, PgBoss } from "pg-boss";
-import { type JobPayloads, type MailJob, ORDERS_PER_JOB_MAX, type OrderQueue } from "./queues.ts";
+import { type JobPayloads, ORDERS_PER_JOB_MAX, type OrderQueue, type OtherQueue } from "./queues.ts";
 
 export interface Outbox {
   /** Enqueues work for the orders, at most 64 a job, within the client's transaction. No orders: nothing happens. */
   enqueue(client: ClientBase, queue: OrderQueue, orderIds: readonly string[]): Promise<void>;
-  /** Enqueues an e-mail within the client's transaction. */
-  enqueueMail(client: ClientBase, mail: MailJob): Promise<void>;
+  /** Enqueues one job of another kind within the client's transaction. */
+  send<Queue extends OtherQueue>(client: ClientBase, queue: Queue, job: JobPayloads[Queue]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -32,8 +32,8 @@ export async function openOutbox(databaseUrl: string, onError: (error: Error) =>
       }
       await boss.insert(queue, jobs, on(client));
     },
-    async enqueueMail(client, mail) {
-      await boss.insert("mail", [{ data: mail }], on(client));
+    async send(client, queue, job) {
+      await boss.insert(queue, [{ data: job }], on(client));
     },
     close: () => boss.stop({ graceful: false }),
   };

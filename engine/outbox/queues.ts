@@ -16,6 +16,11 @@ export interface MailJob {
   readonly purpose: LinkPurpose;
 }
 
+/** What a payment provider told by webhook: ask it about these. */
+export interface PaymentEventJob {
+  readonly eventIds: readonly string[];
+}
+
 /** Each queue's payload. */
 export interface JobPayloads {
   /** Take the payments of these orders. */
@@ -26,11 +31,14 @@ export interface JobPayloads {
   compensation: OrdersJob;
   /** Give back what is due of these orders' refunds. */
   refund: OrdersJob;
+  /** Ask the provider about what it said has changed. */
+  "payment-event": PaymentEventJob;
   mail: MailJob;
 }
 export type QueueName = keyof JobPayloads;
 /** Queues whose jobs name orders. */
-export type OrderQueue = Exclude<QueueName, "mail">;
+export type OrderQueue = { [Queue in QueueName]: JobPayloads[Queue] extends OrdersJob ? Queue : never }[QueueName];
+export type OtherQueue = Exclude<QueueName, OrderQueue>;
 
 const RETRY: QueueOptions & { notify: boolean } = {
   retryLimit: 8,
@@ -48,6 +56,7 @@ export const QUEUES: Readonly<Record<QueueName, QueueOptions & { notify: boolean
   settlement: RETRY,
   compensation: RETRY,
   refund: RETRY,
+  "payment-event": RETRY,
   // A mail server may be away for hours: about a day of attempts.
   mail: { ...RETRY, retryLimit: 30, retryDelayMax: 3_600 },
 };

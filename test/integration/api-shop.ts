@@ -24,6 +24,7 @@ export const CONFIG: ApiConfig = {
   jwtSecret: JWT_SECRET,
   jwtSecretPrevious: undefined,
   paymentGateway: "simulated",
+  paymentWebhookSecrets: [],
   rateLimit: { enabled: false, ordersPerSecond: 200, requestsPerSecond: 500, loginsPerMinute: 30 },
   receiptSecret: RECEIPT_SECRET,
   receiptSecretPrevious: undefined,

@@ -172,7 +172,7 @@ export function outbox(crash: boolean): Outbox {
     enqueue: async (_client: unknown) => {
       if (crash) throw new Crash("before the commit");
     },
-    enqueueMail: async () => undefined,
+    send: async () => undefined,
     close: async () => undefined,
   };
 }
