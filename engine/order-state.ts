@@ -4,8 +4,9 @@
 //   PENDING --------> RESERVED ----> PAYING ----> PAID ----> CONFIRMED
 //      |                 |  ^---------'  |          |            |
 //      | ledger guard    | expire,       | declined,|            | refund
-//      |                 | cancel        | failed   |            v
-//      '-> CANCELLING <--'---------------'          '--> REFUND_PENDING --> REFUNDED
+//      |                 | cancel        | failed,  |            |
+//      |                 |               | cancel,  |            v
+//      '-> CANCELLING <--'---------------' expire   '--> REFUND_PENDING --> REFUNDED
 //              |                                              ^
 //              v          a payment that succeeds too late    |
 //          CANCELLED -----------------------------------------'
@@ -42,7 +43,11 @@ export const TRANSITIONS = {
   capture: { from: ["PAYING"], to: "PAID" },
   keepAfterDecline: { from: ["PAYING"], to: "RESERVED" },
   cancelAfterPayment: { from: ["PAYING"], to: "CANCELLING" },
-  cancel: { from: ["RESERVED"], to: "CANCELLING" },
+  /** By its buyer or an operator. A payment under way is not waited for: should it succeed, it is a late one. */
+  cancel: { from: ["RESERVED", "PAYING"], to: "CANCELLING" },
+  expire: { from: ["RESERVED"], to: "CANCELLING" },
+  /** The provider has the charge and had not decided it when deadline and grace were over. */
+  expirePending: { from: ["PAYING"], to: "CANCELLING" },
   settle: { from: ["PAID"], to: "CONFIRMED" },
   release: { from: ["CANCELLING"], to: "CANCELLED" },
   revive: { from: ["CANCELLED"], to: "PAID" },

@@ -4,8 +4,9 @@ import type pg from "pg";
 import type { Outbox } from "../outbox/outbox.ts";
 import { recordAudit } from "./audit.ts";
 import { type Queryable, transaction } from "./database.ts";
-import { transition } from "./fates.ts";
+import { type MovedOrder, transition } from "./fates.ts";
 import { recordIntent } from "./intents.ts";
+import { leaveAttempts } from "./late-payments.ts";
 
 export interface Cancellation {
   readonly orderId: string;
@@ -16,7 +17,8 @@ export interface Cancellation {
 }
 
 /**
- * Cancels an order that Postgres has, if its state allows it.
+ * Cancels an order that Postgres has, if its state allows it. A payment that is under way is left to itself: should it
+ * succeed, it is refunded.
  *
  * @param isRecorded the trail has it already, from when it was a wish
  * @returns whether it did
@@ -27,11 +29,24 @@ export async function cancelInLedger(
   wish: Cancellation,
   isRecorded = false,
 ): Promise<boolean> {
-  const [moved] = await transition(client, "cancel", [wish.orderId], wish.reason);
+  const moved = await cancelOrder(client, outbox, wish.orderId, wish.reason);
   if (!moved) return false;
-  await outbox.enqueue(client, "compensation", [wish.orderId]);
   if (!isRecorded) await recordIfOperator(client, wish, { status: moved.status, version: moved.version });
   return true;
+}
+
+/** The cancellation alone, for a wish that is in the trail if it belongs there. @returns the order, if it moved */
+export async function cancelOrder(
+  client: pg.PoolClient,
+  outbox: Outbox,
+  orderId: string,
+  reason: Cancellation["reason"],
+): Promise<MovedOrder | undefined> {
+  const [moved] = await transition(client, "cancel", [orderId], reason);
+  if (!moved) return undefined;
+  await leaveAttempts(client, [orderId]);
+  await outbox.enqueue(client, "compensation", [orderId]);
+  return moved;
 }
 
 /** Writes the wish down beside an order that is still on its way to Postgres; its insert honours it. */

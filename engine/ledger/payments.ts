@@ -21,6 +21,12 @@ export const PAYMENT_WAITS = `(CASE WHEN o.status = 'RESERVED' AND ${PAYMENT_DUE
 /** What a payment is taken from. */
 export type AttemptMethod = Exclude<PaymentMethod, "later">;
 
+/** An attempt by what its key at the gateway, `orderId:attempt`, is made of. */
+export interface AttemptKey {
+  readonly orderId: string;
+  readonly attempt: number;
+}
+
 /** An attempt that the caller now works on, until its lease ends. */
 export interface TakenAttempt extends MovedOrder {
   readonly attempt: number;
@@ -32,6 +38,11 @@ export interface TakenAttempt extends MovedOrder {
   /** What is charged, in minor units of `currency`. */
   readonly amount: number;
   readonly reservedUntil: Date;
+  readonly startedAt: Date;
+  /** Since the attempt was started, by Postgres' clock. */
+  readonly ageMs: number;
+  /** Since the order has not waited for this attempt any more; `null` while it does. */
+  readonly lateMs: number | null;
 }
 
 /** How an attempt ended. `code` is the gateway's word for a refusal. */
@@ -39,11 +50,9 @@ export type AttemptEnd =
   | { readonly state: "succeeded"; readonly reference: string }
   | { readonly state: "declined" | "failed"; readonly code: string };
 
-export type EndedAttempt = { readonly orderId: string; readonly attempt: number } & AttemptEnd;
+export type EndedAttempt = AttemptKey & AttemptEnd;
 
-export interface PostponedAttempt {
-  readonly orderId: string;
-  readonly attempt: number;
+export interface PostponedAttempt extends AttemptKey {
   readonly delayMs: number;
   readonly code: string;
   /** False: the provider was not reached; this call does not use one up. */
@@ -71,7 +80,8 @@ export async function startPayments(
          payment_token = NULL, updated_at = now()
        FROM chosen WHERE o.id = chosen.id
        RETURNING ${MOVED_ORDER_COLUMNS}, o.payment_attempts AS attempt, 1 AS calls, o.payment_method AS method,
-         chosen.payment_token AS token, o.payable AS amount, o.reserved_until AS "reservedUntil"
+         chosen.payment_token AS token, o.payable AS amount, o.reserved_until AS "reservedUntil", now() AS "startedAt",
+         0 AS "ageMs", NULL::float8 AS "lateMs"
      ), logged AS (
        INSERT INTO order_timeline (order_id, version, status) SELECT id, version, status FROM moved
      ), started AS (
@@ -84,7 +94,10 @@ export async function startPayments(
   return result.rows;
 }
 
-/** Takes over the open attempts of these orders whose lease or delay has run out. */
+/**
+ * Takes over the open attempts of these orders whose lease or delay has run out: the one that an order waits for, and those
+ * for which it does not wait any more.
+ */
 export async function takeOverAttempts(
   db: Queryable,
   orderIds: readonly string[],
@@ -94,13 +107,16 @@ export async function takeOverAttempts(
   const result = await db.query<TakenAttempt>(
     `WITH chosen AS (
        SELECT a.order_id, a.attempt FROM payment_attempts a JOIN orders o ON o.id = a.order_id
-       WHERE a.order_id = ANY($1::uuid[]) AND a.state = 'started' AND a.due_at <= now() AND o.status = 'PAYING'
-       ORDER BY a.order_id FOR UPDATE OF a SKIP LOCKED
+       WHERE a.order_id = ANY($1::uuid[]) AND a.state = 'started' AND a.due_at <= now()
+       ORDER BY a.order_id, a.attempt FOR UPDATE OF a SKIP LOCKED
      )
-     UPDATE payment_attempts a SET calls = a.calls + 1, due_at = now() + $2 * interval '1 millisecond', taken_by = $3
+     UPDATE payment_attempts a SET calls = a.calls + 1, due_at = now() + $2 * interval '1 millisecond', taken_by = $3,
+       late_since = COALESCE(a.late_since, CASE WHEN o.status <> 'PAYING' OR o.payment_attempts <> a.attempt THEN now() END)
      FROM chosen JOIN orders o ON o.id = chosen.order_id
      WHERE a.order_id = chosen.order_id AND a.attempt = chosen.attempt
-     RETURNING ${MOVED_ORDER_COLUMNS}, a.attempt, a.calls, a.method, a.token, a.amount, o.reserved_until AS "reservedUntil"`,
+     RETURNING ${MOVED_ORDER_COLUMNS}, a.attempt, a.calls, a.method, a.token, a.amount, o.reserved_until AS "reservedUntil",
+       a.started_at AS "startedAt", extract(epoch FROM now() - a.started_at)::float8 * 1000 AS "ageMs",
+       extract(epoch FROM now() - a.late_since)::float8 * 1000 AS "lateMs"`,
     [orderIds, leaseMs, takenBy],
   );
   return result.rows;
@@ -130,7 +146,7 @@ export async function freeAttempts(db: Queryable, holders: readonly string[], ca
 
 /**
  * Ends attempts and picks their orders' fates with it: PAID; back to RESERVED where the sale holds declined orders; else
- * CANCELLING. An attempt that somebody else ended first, and its order, stay as they are.
+ * CANCELLING. An order that does not wait for its attempt stays as it is, and so does the attempt: see `endLateAttempts`.
  *
  * @returns the orders that moved
  */

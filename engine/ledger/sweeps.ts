@@ -16,7 +16,7 @@ export type ExpiredOrder = MovedOrder & { readonly reservedUntil: Date };
  */
 export async function expireOrders(db: Queryable, nowMs: number, limit: number, from?: Date): Promise<ExpiredOrder[]> {
   // One status, by equality: of several the index would give no order, and all that is overdue be sorted for each statement.
-  const [reserved] = TRANSITIONS.cancel.from;
+  const [reserved] = TRANSITIONS.expire.from;
   const result = await db.query<ExpiredOrder>(
     `WITH chosen AS (
        SELECT o.id FROM orders o
@@ -31,7 +31,7 @@ export async function expireOrders(db: Queryable, nowMs: number, limit: number, 
        INSERT INTO order_timeline (order_id, version, status, reason) SELECT id, version, status, reason FROM moved
      )
      SELECT * FROM moved ORDER BY id`,
-    [nowMs, from ?? null, limit, TRANSITIONS.cancel.to, reserved],
+    [nowMs, from ?? null, limit, TRANSITIONS.expire.to, reserved],
   );
   return result.rows;
 }

@@ -162,7 +162,7 @@ function nextStep(
   if (status === "PAID") return stockState === "sold" ? "settle" : stockState === "reserved" ? "move stock" : null;
   if (status === "CANCELLING")
     return stockState === "released" ? "release" : stockState === "sold" ? null : "move stock";
-  if (status === "RESERVED") return "cancel";
+  if (status === "RESERVED") return "expire";
   if (ended === "succeeded") return "capture";
   return ended === null ? null : "cancelAfterPayment";
 }

@@ -283,7 +283,7 @@ async function mendOrder(
     });
     return { done: true, how: "its stock was moved" };
   }
-  const reason = step === "cancel" ? "EXPIRED" : step === "cancelAfterPayment" ? "PAYMENT_FAILED" : null;
+  const reason = step === "expire" ? "EXPIRED" : step === "cancelAfterPayment" ? "PAYMENT_FAILED" : null;
   const moved = await transaction(pool, async (client) => {
     const orders = await transition(client, step, [orderId], reason);
     const [order] = orders;

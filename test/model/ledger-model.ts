@@ -123,7 +123,7 @@ export class LedgerModel {
   cancel(id: string, reason: "CUSTOMER" | "EXPIRED"): boolean {
     const order = this.orders.get(id);
     if (!order) this.intents.set(id, "cancel");
-    if (order?.status !== "RESERVED") return false;
+    if (order?.status !== "RESERVED" && !(order?.status === "PAYING" && reason === "CUSTOMER")) return false;
     move(order, "CANCELLING", reason);
     return true;
   }

@@ -1,8 +1,8 @@
 // Honours wishes that were recorded while their order's insert was under way: the insert had looked for them already, and
 // the API saw no row yet. Without this a cancel that was answered 202 could be forgotten.
 import type pg from "pg";
+import { cancelOrder } from "../../../engine/ledger/cancellation.ts";
 import { transaction } from "../../../engine/ledger/database.ts";
-import { transition } from "../../../engine/ledger/fates.ts";
 import { dropOrphanedIntents, takeLateIntents } from "../../../engine/ledger/intents.ts";
 import { requestPayment } from "../../../engine/ledger/payment-requests.ts";
 import type { Logger } from "../../../engine/log.ts";
@@ -21,12 +21,7 @@ export function intentSweep(pool: pg.Pool, outbox: Outbox, log: Logger): Sweep {
         const intents = await takeLateIntents(client, INTENTS_PER_PASS);
         for (const { orderId, intent, reason, method, token } of intents) {
           if (intent === "cancel") {
-            const moved = await transition(client, "cancel", [orderId], reason ?? "CUSTOMER");
-            await outbox.enqueue(
-              client,
-              "compensation",
-              moved.map((order) => order.id),
-            );
+            await cancelOrder(client, outbox, orderId, reason ?? "CUSTOMER");
           } else if (await requestPayment(client, orderId, { method: method ?? "card", token })) {
             await outbox.enqueue(client, "payment", [orderId]);
           }

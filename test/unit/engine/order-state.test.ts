@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { isAllowed, isTerminal, ORDER_STATUSES, type OrderStatus, TRANSITIONS } from "../../../engine/order-state.ts";
 
@@ -19,6 +20,14 @@ const pairs = ORDER_STATUSES.flatMap((from) => ORDER_STATUSES.map((to) => [from,
 describe("the states of an order", () => {
   it.each(pairs)("from %s to %s: as the table says", (from, to) => {
     expect(isAllowed(from, to)).toBe(STEPS[from].includes(to));
+  });
+
+  it("are drawn in the documentation with exactly these steps", () => {
+    const text = readFileSync(new URL("../../../docs/ARCHITECTURE.md", import.meta.url), "utf8");
+    const diagram = /```mermaid\nstateDiagram-v2\n(.*?)```/s.exec(text)?.[1] ?? "";
+    const drawn = [...diagram.matchAll(/^ {2}([A-Z_]+) --> ([A-Z_]+)/gm)].map(([, from, to]) => `${from} ${to}`);
+    const steps = ORDER_STATUSES.flatMap((from) => STEPS[from].map((to) => `${from} ${to}`));
+    expect([...new Set(drawn)].toSorted()).toEqual(steps.toSorted());
   });
 
   it("end in CONFIRMED, CANCELLED and REFUNDED", () => {
