@@ -79,6 +79,7 @@ const environment = z.object({
   PAYMENT_GATEWAY: z.enum(["simulated", "http", "stripe"]).default("simulated"),
   PAYMENT_GATEWAY_URL: url("http:", "https:").optional(),
   PAYMENT_GATEWAY_KEY: z.string().min(16, "must have at least 16 characters").optional(),
+  PAYMENT_GATEWAY_IN_PROCESS: flag.default(false),
   PAYMENT_WEBHOOK_SECRET: webhookSecret.optional(),
   PAYMENT_WEBHOOK_SECRET_PREVIOUS: webhookSecret.optional(),
   CORS_ORIGINS: list.default([]),
@@ -133,6 +134,8 @@ export interface Config {
   readonly paymentGatewayUrl: string | undefined;
   /** Set where the URL is, as far as this process has the worker's role. */
   readonly paymentGatewayKey: string | undefined;
+  /** Whether the simulated provider runs within the worker's process, without the network between them. */
+  readonly paymentGatewayInProcess: boolean;
   /** One of them signs what the payment provider tells the API: the present one, then the one before. None: nothing is taken. */
   readonly paymentWebhookSecrets: readonly string[];
   readonly corsOrigins: readonly string[];
@@ -192,6 +195,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     paymentGateway: e.PAYMENT_GATEWAY,
     paymentGatewayUrl: e.PAYMENT_GATEWAY_URL,
     paymentGatewayKey: e.PAYMENT_GATEWAY_KEY,
+    paymentGatewayInProcess: e.PAYMENT_GATEWAY_IN_PROCESS,
     paymentWebhookSecrets: [e.PAYMENT_WEBHOOK_SECRET, e.PAYMENT_WEBHOOK_SECRET_PREVIOUS].filter((s) => s !== undefined),
     corsOrigins: e.CORS_ORIGINS,
     logLevel: e.LOG_LEVEL,

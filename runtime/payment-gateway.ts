@@ -19,8 +19,9 @@ const PASSED_ON = ["PATH", "HOME", "TMPDIR", "TZ", "NODE_OPTIONS", "NODE_EXTRA_C
 
 /** The access of a provider that this instance is to run; undefined when it runs none. */
 export function ownPaymentGateway(config: Config, port: number): PaymentGatewayAccess | undefined {
-  const runs = config.roles.includes("worker") && config.paymentGateway === "simulated" && !config.paymentGatewayUrl;
-  if (!runs) return undefined;
+  const { roles, paymentGateway, paymentGatewayUrl, paymentGatewayInProcess } = config;
+  const runs = roles.includes("worker") && paymentGateway === "simulated" && !paymentGatewayUrl;
+  if (!runs || paymentGatewayInProcess) return undefined;
   const key = config.paymentGatewayKey ?? randomBytes(KEY_BYTES).toString("base64url");
   return { url: `http://${HOST}:${port}`, key };
 }
