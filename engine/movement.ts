@@ -38,6 +38,21 @@ export interface MovedHold {
   readonly units: readonly HeldUnits[];
 }
 
+/** A cancelled order that holds units again. */
+export interface RevivedHold extends MovedHold {
+  readonly buyer: string;
+}
+
+/** Units of a refunded order that came back. */
+export interface ReturnedUnits {
+  readonly movementId: string;
+  readonly orderId: string;
+  readonly buyer: string;
+  /** They are on sale again, and no longer count to the buyer's limit; otherwise they are written off. */
+  readonly restock: boolean;
+  readonly units: readonly HeldUnits[];
+}
+
 /** What the reconciler moved in Redis, and why; the ledger had it so before. */
 export interface Adjustment {
   readonly actor: string;
@@ -74,6 +89,8 @@ export type Movement = Entry &
         readonly fromHoldback?: true;
       }
     | { readonly kind: "settle" | "release"; readonly holds: readonly MovedHold[] }
+    | { readonly kind: "revive"; readonly holds: readonly RevivedHold[] }
+    | { readonly kind: "return"; readonly returns: readonly ReturnedUnits[] }
     | { readonly kind: "restock"; readonly movementId: string; readonly sku: string; readonly quantity: number }
     | { readonly kind: "adjust"; readonly movementId: string; readonly adjustment: Adjustment }
     | { readonly kind: "unreadable"; readonly payload: string }
@@ -147,7 +164,7 @@ export function parseMovement(id: string, fields: readonly string[]): Movement {
       try {
         out.push(read(line));
       } catch (error) {
-        unreadable.push(describeUnreadable(line, error));
+        unreadable.push(describeUnreadable(kind, line, error));
       }
     }
     return out;
@@ -167,6 +184,10 @@ export function parseMovement(id: string, fields: readonly string[]): Movement {
     case "settle":
     case "release":
       return { kind, position, atMs, holds: readAll(parseMovedHold), unreadable };
+    case "revive":
+      return { kind, position, atMs, holds: readAll(parseRevivedHold), unreadable };
+    case "return":
+      return { kind, position, atMs, returns: readAll(parseReturnedUnits), unreadable };
     case "restock": {
       const [movementId, sku, quantity] = lines[0]?.split("|") ?? [];
       const units = Number(quantity);
@@ -230,6 +251,20 @@ function parseMovedHold(line: string): MovedHold {
   return { orderId, reservation: parseCount(reservation), units: parseHeldUnits(parts) };
 }
 
+function parseRevivedHold(line: string): RevivedHold {
+  const [orderId, reservation, buyer, parts] = line.split("|");
+  if (!orderId || !reservation || !buyer || !parts) throw new Error("not orderId|reservation|buyer|units");
+  return { orderId, reservation: parseCount(reservation), buyer, units: parseHeldUnits(parts) };
+}
+
+function parseReturnedUnits(line: string): ReturnedUnits {
+  const [movementId, orderId, buyer, restock, parts] = line.split("|");
+  if (!movementId || !orderId || !buyer || !parts || (restock !== "0" && restock !== "1")) {
+    throw new Error("not movementId|orderId|buyer|restock|units");
+  }
+  return { movementId, orderId, buyer, restock: restock === "1", units: parseHeldUnits(parts) };
+}
+
 /** Reads `sku=units[!],...`. */
 export function parseHeldUnits(text: string): HeldUnits[] {
   return text.split(",").map((part) => {
@@ -246,8 +281,8 @@ function parseCount(text: string): number {
   return count;
 }
 
-function describeUnreadable(line: string, error: unknown): UnreadableLine {
-  const orderId = /^([0-9a-f-]{36})\|/.exec(line)?.[1];
+function describeUnreadable(kind: string | undefined, line: string, error: unknown): UnreadableLine {
+  const orderId = (kind === "return" ? /^[^|]*\|([0-9a-f-]{36})\|/ : /^([0-9a-f-]{36})\|/).exec(line)?.[1];
   const reason = (error instanceof Error ? error.message : String(error)).slice(0, 500);
   return { line, ...(orderId && { orderId }), error: reason };
 }

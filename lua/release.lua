@@ -20,6 +20,7 @@
 -- @include clock.lua
 -- @include rotation.lua
 -- @include chunks.lua
+-- @include limits.lua
 -- @include holds.lua
 
 return end_holds('release', 'R', 'a', KEYS[7], function(id, at, lines)

@@ -18,6 +18,7 @@
 -- @include clock.lua
 -- @include rotation.lua
 -- @include chunks.lua
+-- @include limits.lua
 -- @include holds.lua
 
 return end_holds('settle', 'S', 's', nil, function(id, at, lines)

@@ -14,6 +14,8 @@ export const SCRIPT_NAMES = [
   "restock",
   "adjust",
   "honour",
+  "revive",
+  "take-back",
   "acknowledge",
   "lease",
   "snapshot",

@@ -1,10 +1,20 @@
-// The stock-moving scripts other than place, typed: open, settle, release, restock, honour, snapshot. Each call names the
+// The stock-moving scripts other than place, typed: open, settle, release, restock, honour, revive, take-back, snapshot. Each call names the
 // partition's epoch and the highest seq known, and learns the position that its answer tells.
 import type { Redis } from "ioredis";
 import { CHANNELS, CONSUMER_GROUP, type Partition, partitionKeys, partitionName } from "../keys.ts";
 import type { Position } from "../movement.ts";
 import { runScript } from "../redis/scripts.ts";
 import type { KnownPositions } from "./known-positions.ts";
+import {
+  encodeUnits,
+  LATE_UNITS_PER_CALL_MAX,
+  parseReviveVerdict,
+  type ReturnRequest,
+  type ReturnVerdict,
+  type ReviveOutcome,
+  type ReviveRequest,
+  type TakeBackOutcome,
+} from "./late-units.ts";
 import { type PartitionRefusal, parseRefusal } from "./reply.ts";
 
 /** A hold by the order and the reservation number under which it was taken. */
@@ -189,6 +199,67 @@ export class PartitionStock {
     }
   }
 
+  /** Available to reserved again, limits included, for cancelled orders that are paid; at most 100. */
+  async revive(partition: Partition, epoch: number, orders: readonly ReviveRequest[]): Promise<ReviveOutcome> {
+    checkCount(orders.length, LATE_UNITS_PER_CALL_MAX);
+    await this.#beforeMove();
+    const keys = partitionKeys(partition);
+    const reply = await runScript(
+      this.#redis,
+      "revive",
+      [keys.meta, keys.stock, keys.held, keys.limits, keys.movements, keys.stream],
+      [epoch, this.#minSeq(partition, epoch), orders.length, ...orders.flatMap(encodeUnits)],
+    );
+    const refusal = parseRefusal(reply);
+    if (refusal) return refusal;
+    const verdicts = (reply as unknown[]).slice(3).map((verdict) => parseReviveVerdict(String(verdict)));
+    return { type: "OK", position: this.#learnFrom(partition, reply), verdicts };
+  }
+
+  /** Sold units of refunded orders back to available, limits included, or written off; at most 100 returns. */
+  async takeBack(partition: Partition, epoch: number, returns: readonly ReturnRequest[]): Promise<TakeBackOutcome> {
+    checkCount(returns.length, LATE_UNITS_PER_CALL_MAX);
+    const verdicts = new Map<ReturnRequest, ReturnVerdict>();
+    let position: Position = { epoch, seq: 0 };
+    // An entry of the log is of one sort.
+    for (const [restock, group] of Map.groupBy(returns, (of) => of.restock)) {
+      const outcome = await this.#takeBackGroup(partition, epoch, restock, group);
+      if (outcome.type !== "OK") return outcome;
+      for (const [i, of] of group.entries()) verdicts.set(of, outcome.verdicts[i] as ReturnVerdict);
+      position = outcome.position;
+    }
+    return { type: "OK", position, verdicts: returns.map((of) => verdicts.get(of) as ReturnVerdict) };
+  }
+
+  async #takeBackGroup(
+    partition: Partition,
+    epoch: number,
+    restock: boolean,
+    returns: readonly ReturnRequest[],
+  ): Promise<TakeBackOutcome> {
+    await this.#beforeMove();
+    const keys = partitionKeys(partition);
+    const reply = await runScript(
+      this.#redis,
+      "take-back",
+      [keys.meta, keys.stock, keys.limits, keys.movements, keys.stream],
+      [
+        epoch,
+        this.#minSeq(partition, epoch),
+        restock ? 1 : 0,
+        returns.length,
+        ...returns.flatMap((of) => [of.movementId, ...encodeUnits(of)]),
+      ],
+    );
+    const refusal = parseRefusal(reply);
+    if (refusal) return refusal;
+    const verdicts = (reply as unknown[]).slice(3) as ReturnVerdict[];
+    if (verdicts.length !== returns.length)
+      throw new Error(`take-back: ${verdicts.length} verdicts for ${returns.length}`);
+    if (restock && verdicts.includes("MOVED")) await this.#announce(partition);
+    return { type: "OK", position: this.#learnFrom(partition, reply), verdicts };
+  }
+
   /** One consistent picture of the partition. */
   async snapshot(partition: Partition): Promise<PartitionSnapshot | PartitionRefusal> {
     const keys = partitionKeys(partition);
@@ -218,8 +289,7 @@ export class PartitionStock {
     epoch: number,
     holds: readonly HoldReference[],
   ): Promise<MoveHoldsOutcome> {
-    if (holds.length < 1 || holds.length > HOLDS_PER_CALL_MAX)
-      throw new RangeError(`${holds.length} holds in one call`);
+    checkCount(holds.length, HOLDS_PER_CALL_MAX);
     await this.#beforeMove();
     const keys = partitionKeys(partition);
     const names = [keys.meta, keys.stock, keys.held, keys.recentEven, keys.recentOdd, keys.stream];
@@ -253,6 +323,10 @@ export class PartitionStock {
     this.#positions.learn(partition, position);
     return position;
   }
+}
+
+function checkCount(count: number, max: number): void {
+  if (count < 1 || count > max) throw new RangeError(`${count} in one call, which takes 1 to ${max}`);
 }
 
 function pairsOf(flat: readonly string[]): Map<string, string> {

@@ -36,24 +36,6 @@ local function past_verdicts(ids, recent, recent_before, valid, valid_before)
   return verdicts
 end
 
--- Gives the units back to their buyers' limits: units_of is {buyer|sku = units}, fields its keys.
-local function give_limits_back(key, fields, units_of)
-  if #fields == 0 then return end
-  local used = hash_read(key, fields)
-  local kept, gone = {}, {}
-  for _, field in ipairs(fields) do
-    local left = tonumber(used[field] or 0) - units_of[field]
-    if left > 0 then
-      kept[#kept + 1] = field
-      kept[#kept + 1] = string.format('%.0f', left)
-    else
-      gone[#gone + 1] = field
-    end
-  end
-  hash_write(key, kept)
-  hash_delete(key, gone)
-end
-
 -- Ends the holds named in ARGV[3..] and returns the script's reply. name: the script's. mark: how the recent record names
 -- the end. goes_to: the stock's figure that the units go to from 'r'. limits_key: where they stop to count, or nil.
 -- write_entry(id, at, lines) appends the movement; it is the first write, the one that Redis itself may refuse.

@@ -177,6 +177,8 @@ async function everyScript({ redis }: LuaServer): Promise<TestPartition> {
   await partition.release([[orders[1].id, 2]]);
   await partition.place([orders[0], order([[a, 1]], { scope: "t", hash: "h" })]);
   await partition.honour(order([[a, 1]]), { [a]: 1 });
+  await partition.revive([order([[a, 1]]), order([[b, 99]])]);
+  await partition.takeBack(true, [{ movementId: "r", orderId: orders[0].id, buyer: orders[0].buyer, lines: [[a, 1]] }]);
   await partition.place([order([[a, 99]])], { askedAgain: true });
   const before = Number(await redis.hget(partition.keys.stock, `${b}|a`));
   await partition.run("adjust", [1, 0, "m", 99, "{}", 1, "stock", `${b}|a`, before, 20]);

@@ -156,6 +156,26 @@ export class TestPartition {
     ]);
   }
 
+  revive(
+    orders: readonly { id: string; buyer: string; lines: Lines }[],
+    { epoch = 1, minSeq = 0 }: CallOptions = {},
+  ): Promise<unknown> {
+    const encoded = orders.flatMap(({ id, buyer, lines }) => [id, buyer, lines.length, ...lines.flat()]);
+    return this.run("revive", [epoch, minSeq, orders.length, ...encoded]);
+  }
+
+  takeBack(
+    restock: boolean,
+    returns: readonly { movementId: string; orderId: string; buyer: string; lines: Lines }[],
+    { epoch = 1, minSeq = 0 }: CallOptions = {},
+  ): Promise<unknown> {
+    const encoded = returns.flatMap(({ movementId, orderId, buyer, lines }) => [
+      ...[movementId, orderId, buyer, lines.length],
+      ...lines.flat(),
+    ]);
+    return this.run("take-back", [epoch, minSeq, restock ? 1 : 0, returns.length, ...encoded]);
+  }
+
   acknowledge(position: string, persisted: number, ids: readonly string[]): Promise<unknown> {
     return this.run("acknowledge", [CONSUMER_GROUP, position, persisted, ...ids]);
   }
@@ -204,6 +224,8 @@ const KEYS_OF = {
   restock: ["meta", "stock", "movements", "stream"],
   adjust: ["meta", "stock", "held", "limits", "movements", "stream"],
   honour: ["meta", "stock", "held", "limits", "recentEven", "recentOdd", "stream"],
+  revive: ["meta", "stock", "held", "limits", "movements", "stream"],
+  "take-back": ["meta", "stock", "limits", "movements", "stream"],
   acknowledge: ["meta", "stream"],
   lease: ["lease"],
   snapshot: ["meta", "stock", "held", "stream"],

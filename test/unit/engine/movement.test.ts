@@ -86,6 +86,29 @@ describe("an entry of the log", () => {
     });
   });
 
+  it("of a revival is read order by order, with its buyer", () => {
+    const units = [{ sku: "a", units: 2 }];
+    expect(entry("revive", `${ID}|8|x=y|a=2!`)).toEqual({
+      ...base,
+      kind: "revive",
+      holds: [{ orderId: ID, reservation: 8, buyer: "x=y", units }],
+      unreadable: [],
+    });
+  });
+
+  it("of a return is read return by return: on sale again, or written off", () => {
+    const units = [{ sku: "a", units: 2 }];
+    expect(entry("return", `m-1|${ID}|b|1|a=2!\nm-2|${OTHER_ID}|b|0|a=2`)).toEqual({
+      ...base,
+      kind: "return",
+      returns: [
+        { movementId: "m-1", orderId: ID, buyer: "b", restock: true, units },
+        { movementId: "m-2", orderId: OTHER_ID, buyer: "b", restock: false, units },
+      ],
+      unreadable: [],
+    });
+  });
+
   it("of a restock is read", () => {
     expect(entry("restock", "m-1|a|-5")).toEqual({
       ...base,
@@ -131,6 +154,21 @@ describe("poison", () => {
     expect(movement.unreadable.map((unreadable) => unreadable.line)).toEqual([line]);
   });
 
+  it.each([
+    ["revive", `${OTHER_ID}|x|b|a=1`],
+    ["revive", `${OTHER_ID}|9|a=1`],
+    ["revive", `${OTHER_ID}|9||a=1`],
+    ["return", `m|${OTHER_ID}|b|2|a=1`],
+    ["return", `m|${OTHER_ID}|b|1`],
+    ["return", `m|${OTHER_ID}|b|1|a`],
+  ])("in one line of a %s, %j, spoils that line alone, and names the order", (kind, line) => {
+    const good = kind === "revive" ? `${ID}|8|b|a=1` : `m|${ID}|b|1|a=1`;
+    const movement = entry(kind, `${line}\n${good}`);
+    const lines = movement.kind === "revive" ? movement.holds : movement.kind === "return" ? movement.returns : [];
+    expect(lines.map(({ orderId }) => orderId)).toEqual([ID]);
+    expect(movement.unreadable).toEqual([{ line, orderId: OTHER_ID, error: expect.stringMatching(/./) }]);
+  });
+
   it.each<[string, string[]]>([
     ["no kind", ["at", "1", "lines", "x"]],
     ["a kind of its own", ["kind", "gift", "at", "1", "lines", "x"]],
@@ -153,13 +191,24 @@ describe("poison", () => {
   it("of any kind is never an exception, and numbers that come out are numbers", () => {
     const text = fc.oneof(
       fc.string(),
-      fc.constantFrom(`${ID}|8|${JSON_PAYLOAD}`, `${ID}|8|a=1!,b=2`, "m|a|5", "1700", "NaN", "1e999", "-0", "|||"),
+      fc.constantFrom(
+        `${ID}|8|${JSON_PAYLOAD}`,
+        `${ID}|8|a=1!,b=2`,
+        "m|a|5",
+        `${ID}|8|b|a=1`,
+        `m|${ID}|b|1|a=1!`,
+        "1700",
+        "NaN",
+        "1e999",
+        "-0",
+        "|||",
+      ),
       fc
         .array(fc.constantFrom(ID, "|", "\n", "8", "a=1", "{", "}", '"', "!", ",", JSON_PAYLOAD))
         .map((p) => p.join("")),
     );
     const known = fc.record({
-      kind: fc.constantFrom("place", "settle", "release", "restock"),
+      kind: fc.constantFrom("place", "settle", "release", "restock", "revive", "return"),
       at: text,
       deadline: text,
       lines: text,
@@ -206,10 +255,13 @@ function numbersOf(movement: Movement): number[] {
       return [atMs, movement.deadlineMs, ...movement.orders.map(({ reservation }) => reservation)];
     case "settle":
     case "release":
+    case "revive":
       return [
         atMs,
         ...movement.holds.flatMap(({ reservation, units }) => [reservation, ...units.map((held) => held.units)]),
       ];
+    case "return":
+      return [atMs, ...movement.returns.flatMap(({ units }) => units.map((back) => back.units))];
     case "restock":
       return [atMs, movement.quantity];
     case "adjust":
