@@ -18,11 +18,10 @@ export type RefundState = (typeof REFUND_STATES)[number];
  */
 export type RefundScope = "part" | "whole" | "charge";
 
+/** Units of a product that a refund takes back. */
 export interface RefundLine {
   readonly productId: string;
   readonly quantity: number;
-  /** What goes back for these units, in minor units. */
-  readonly amount: number;
 }
 
 export interface RefundRow {
@@ -43,8 +42,8 @@ export interface RefundRow {
 
 const COLUMNS = `r.id, r.order_id AS "orderId", r.scope, r.amount, r.currency, r.restock, r.state, r.reason,
   r.created_at AS "createdAt", r.ended_at AS "endedAt",
-  COALESCE((SELECT json_agg(json_build_object('productId', l.product_id, 'quantity', l.quantity, 'amount', l.amount)
-    ORDER BY l.product_id) FROM refund_lines l WHERE l.refund_id = r.id), '[]') AS items`;
+  COALESCE((SELECT json_agg(json_build_object('productId', l.product_id, 'quantity', l.quantity) ORDER BY l.product_id)
+    FROM refund_lines l WHERE l.refund_id = r.id), '[]') AS items`;
 
 /** An order's refunds, oldest first. They are few: a refund gives back money or units, and both end. */
 export async function listRefunds(db: Queryable, orderId: string): Promise<RefundRow[]> {

@@ -22,7 +22,7 @@ CREATE TABLE refunds (
   calls           integer NOT NULL DEFAULT 0,
   tries           integer NOT NULL DEFAULT 0,
   due_at          timestamptz NOT NULL DEFAULT now(),
-  woken_at        timestamptz,
+  woken_at        timestamptz DEFAULT now(),
   taken_by        text,
   reason          text CHECK (char_length(reason) <= 1000),
   actor           text NOT NULL CHECK (char_length(actor) BETWEEN 1 AND 200),
@@ -44,7 +44,6 @@ CREATE TABLE refund_lines (
   refund_id  uuid NOT NULL REFERENCES refunds,
   product_id uuid NOT NULL,
   quantity   bigint NOT NULL CHECK (quantity > 0),
-  amount     bigint NOT NULL CHECK (amount >= 0),
   PRIMARY KEY (refund_id, product_id)
 );
 
