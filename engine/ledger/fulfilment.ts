@@ -50,10 +50,11 @@ export async function fulfilOrder(
   if (moved) return { order, change: { id: orderId, version: moved.version, status: moved.status } };
   const { status, fulfilment } = order;
   if (status !== "CONFIRMED") throw notConfirmed(status);
-  const isSaid = fulfilment?.state === state && (reference === null || fulfilment.reference === reference);
-  if (isSaid) return { order, change: undefined };
-  const how = fulfilment?.state === state ? ", with another reference" : "";
-  const detail = `The order is ${fulfilment?.state} already${how}.`;
+  // Confirmed between the two statements.
+  if (!fulfilment) throw new OnrushError("INVALID_STATE", "The order has only just been confirmed; say it again.");
+  const isSame = fulfilment.state === state;
+  if (isSame && (reference === null || fulfilment.reference === reference)) return { order, change: undefined };
+  const detail = `The order is ${fulfilment.state} already${isSame ? ", with another reference" : ""}.`;
   throw new OnrushError("INVALID_STATE", detail, { orderStatus: status, fulfilment });
 }
 
