@@ -22,6 +22,8 @@ export interface PartitionKeys {
 }
 
 export const KEY_PREFIX = "onrush:";
+/** Copies of products in the cache's Redis: one a product, its id after a colon. */
+export const PRODUCT_COPIES = `${KEY_PREFIX}product`;
 /** The persister's consumer group on every partition's stream. */
 export const CONSUMER_GROUP = "persister";
 

@@ -20,6 +20,7 @@ export const SCRIPT_NAMES = [
   "lease",
   "snapshot",
   "load",
+  "keep",
 ] as const;
 export type ScriptName = (typeof SCRIPT_NAMES)[number];
 
