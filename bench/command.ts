@@ -11,7 +11,7 @@ ${Object.entries(SCENARIOS)
 
 Examples:
   npm run bench                                   everything; about half an hour
-  npm run bench -- --quick                        all but expiry, scale and memory, shorter; under five minutes
+  npm run bench -- --quick                        all but sustained, expiry, scale and memory, shorter; under five minutes
   npm run bench -- --quick --json > figures.json  one JSON object on stdout, progress on stderr
   npm run bench -- --only noop,accept --repeat 5  one ratio, five times
 
@@ -21,6 +21,7 @@ duplicated, or a scenario failed; no figures are printed then.`;
 const QUICK = {
   seconds: 2,
   burstSeconds: 10,
+  sustainedSeconds: 15,
   shortRounds: 5,
   longRounds: 2,
   persistOrders: 50_000,
@@ -31,6 +32,7 @@ const QUICK = {
 const FULL = {
   seconds: 8,
   burstSeconds: 30,
+  sustainedSeconds: 30,
   shortRounds: 7,
   longRounds: 3,
   persistOrders: 200_000,
@@ -39,7 +41,7 @@ const FULL = {
   reconcileSeconds: 120,
 };
 /** Minutes long or far from a quick look: in a quick run only when named. */
-const NOT_QUICK: readonly Scenario[] = ["expiry", "scale", "memory"];
+const NOT_QUICK: readonly Scenario[] = ["sustained", "expiry", "scale", "memory"];
 /** With `--seconds`: orders that the persister gets for each. */
 const PERSIST_ORDERS_PER_SECOND = 10_000;
 /** As many as a rush has at least: with few, a closed loop measures how client and server wait for each other. */
@@ -74,6 +76,7 @@ export function parseCommand(argv: readonly string[]): Options {
       new Set((Object.keys(SCENARIOS) as Scenario[]).filter((name) => !given.quick || !NOT_QUICK.includes(name))),
     seconds: given.seconds ?? shape.seconds,
     burstSeconds: given.seconds ?? shape.burstSeconds,
+    sustainedSeconds: given.seconds ?? shape.sustainedSeconds,
     shortRounds: given.repeat ?? shape.shortRounds,
     longRounds: given.repeat ?? shape.longRounds,
     persistOrders: given.seconds === undefined ? shape.persistOrders : given.seconds * PERSIST_ORDERS_PER_SECOND,

@@ -10,6 +10,8 @@ export interface Options {
   /** Seconds of one measurement, and of one burst with everything running. */
   readonly seconds: number;
   readonly burstSeconds: number;
+  /** Seconds for which a steady rate has to be kept up with. */
+  readonly sustainedSeconds: number;
   /** Rounds of short measurements, and of those that drain what they made. */
   readonly shortRounds: number;
   readonly longRounds: number;

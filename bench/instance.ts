@@ -20,6 +20,8 @@ export interface Instance {
 
 export interface InstanceOptions {
   readonly roles: string;
+  /** The payment provider runs within the worker's process. */
+  readonly gatewayInProcess?: boolean;
   /** The servers of another instance instead of its own. */
   readonly servers?: { readonly redisUrl: string; readonly databaseUrl: string };
 }
@@ -30,7 +32,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const READY_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
 
-export async function startInstance({ roles, servers }: InstanceOptions): Promise<Instance> {
+export async function startInstance({ roles, servers, gatewayInProcess = false }: InstanceOptions): Promise<Instance> {
   const dataDir = mkdtempSync(path.join(tmpdir(), "onrush-bench-"));
   chmodSync(dataDir, 0o711); // Postgres runs as another account when this is root
   const logFile = path.join(dataDir, "instance.log");
@@ -38,7 +40,12 @@ export async function startInstance({ roles, servers }: InstanceOptions): Promis
   const child = track(
     spawn(process.execPath, ["--import", path.join(ROOT, "bench/lifeline.ts"), path.join(ROOT, "runtime/start.ts")], {
       stdio: ["ignore", log, log, "ipc"],
-      env: { ...ownEnvironment(), ...settings(dataDir, roles), ...(servers && serverSettings(servers)) },
+      env: {
+        ...ownEnvironment(),
+        ...settings(dataDir, roles),
+        PAYMENT_GATEWAY_IN_PROCESS: String(gatewayInProcess),
+        ...(servers && serverSettings(servers)),
+      },
     }),
   );
   const stop = async () => {

@@ -90,7 +90,7 @@ function costsOf({ costs }: Context) {
 }
 
 function markOf(name: Figure, median: number): string {
-  if (name !== "confirmed_ops") return "";
+  if (name !== "confirmed_ops" && name !== "sustained_ops") return "";
   const { floor, target } = CONFIRMED_BUDGET;
   return `${mark(median, floor, target)} (floor ${floor}, target ${target})`;
 }

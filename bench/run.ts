@@ -8,6 +8,7 @@ import { measureMemory } from "./groups/memory.ts";
 import { drainAccepted, measurePersisting } from "./groups/persisting.ts";
 import { measureReconciliation } from "./groups/reconcile.ts";
 import { measureScale } from "./groups/scale.ts";
+import { measureSustained } from "./groups/sustained.ts";
 import { startInstance } from "./instance.ts";
 import { type Sale, Shop } from "./shop.ts";
 
@@ -31,6 +32,10 @@ export async function runScenarios(context: Context): Promise<void> {
     context.say("Everything running on this machine ...");
     await withShop("api,persister,worker", (instance, shop) => measureEverything(context, instance, shop));
   }
+  if (context.wants("sustained")) {
+    context.say("A steady rate from acceptance to CONFIRMED ...");
+    await withShop("api,persister,worker", (instance, shop) => measureSustained(context, instance, shop), true);
+  }
   if (context.wants("expiry")) {
     context.say("Reservations that end at once ...");
     await withShop("api,persister,worker", (instance, shop) => measureExpiry(context, instance, shop));
@@ -52,8 +57,9 @@ export async function runScenarios(context: Context): Promise<void> {
 async function withShop(
   roles: string,
   work: (instance: Awaited<ReturnType<typeof startInstance>>, shop: Shop) => Promise<void>,
+  gatewayInProcess = false,
 ): Promise<void> {
-  const instance = await startInstance({ roles });
+  const instance = await startInstance({ roles, gatewayInProcess });
   try {
     await work(instance, await Shop.open(instance));
   } finally {
