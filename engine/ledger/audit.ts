@@ -29,6 +29,7 @@ export const AUDIT_ACTIONS = [
   "user.grant",
   "user.revoke",
   "user.erase",
+  "wallet.deposit",
   "api_key.create",
   "api_key.revoke",
 ] as const;

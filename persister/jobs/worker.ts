@@ -10,6 +10,7 @@ import { ReachedPositions } from "../../engine/durability/reached-positions.ts";
 import { publishOrders } from "../../engine/events.ts";
 import { openPool } from "../../engine/ledger/database.ts";
 import type { MovedOrder } from "../../engine/ledger/fates.ts";
+import type { AttemptMethod } from "../../engine/ledger/payments.ts";
 import { findUnsettled } from "../../engine/ledger/sweeps.ts";
 import type { Logger } from "../../engine/log.ts";
 import { type Outbox, openOutbox } from "../../engine/outbox/outbox.ts";
@@ -20,6 +21,7 @@ import { loadScripts } from "../../engine/redis/scripts.ts";
 import { KnownPositions } from "../../engine/stock/known-positions.ts";
 import { PartitionStock } from "../../engine/stock/partition-stock.ts";
 import type { PaymentProvider } from "./gateway/gateway.ts";
+import { walletGateway } from "./gateway/wallet.ts";
 import { sendMail } from "./mail/mailer.ts";
 import type { MailTransport } from "./mail/transport.ts";
 import { Payments, type PaymentTiming } from "./payment/payments.ts";
@@ -58,7 +60,7 @@ export const WORKER_TIMING: WorkerTiming = {
 export interface WorkerDependencies {
   readonly databaseUrl: string;
   readonly redisUrl: string;
-  /** Closed by the worker when it stops. */
+  /** Takes the payments by card. Closed by the worker when it stops. */
   readonly gateway: PaymentProvider;
   /** How e-mails leave, closed by the worker too; without it they stay in their queue. */
   readonly mail?: { readonly transport: MailTransport; readonly publicUrl: string };
@@ -113,7 +115,9 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
     await Promise.all([told, settlement.move(orders)]);
   };
   const nowMs = () => redisNowMs(redis);
-  const payments = new Payments({ pool, gatewayOf: () => gateway, nowMs, onMoved, log, timing: timing.payment });
+  const providers: Readonly<Record<AttemptMethod, PaymentProvider>> = { card: gateway, wallet: walletGateway(pool) };
+  const gatewayOf = (method: AttemptMethod) => providers[method];
+  const payments = new Payments({ pool, gatewayOf, nowMs, onMoved, log, timing: timing.payment });
 
   await payments.freeAbandoned();
   const boss = await openBoss(databaseUrl, log);
