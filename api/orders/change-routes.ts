@@ -39,7 +39,8 @@ export function orderChangeRoutes(edge: Edge, deps: ApiDependencies): void {
       path: "/api/v1/orders/{id}/cancel",
       summary: "Cancel an order",
       description:
-        "Possible until a payment is under way; INVALID_STATE after that, and for an order that is cancelled already.",
+        "Possible until the order is paid; INVALID_STATE after that, and for an order that is cancelled already. A payment " +
+        "that is under way is not waited for: should it succeed all the same, the whole of it is refunded.",
       tag: ORDERS_TAG,
       access: "public",
       answers: { 202: { description: "The order; its units come back when it is CANCELLED", schema: orderSchema } },

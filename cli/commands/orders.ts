@@ -41,8 +41,9 @@ export function orderCommands(orders: Command): void {
     usage: "cancel <order>",
     summary: "cancels an order that is not paid, for the shop",
     details:
-      "Possible until a payment is under way. The units come back when the order is CANCELLED, a moment later. An order " +
-      "that is still on its way to Postgres is cancelled when it arrives there.",
+      "Possible until it is paid; should a payment that is under way succeed all the same, the whole of it is refunded. The " +
+      "units come back when the order is CANCELLED, a moment later. An order that is still on its way to Postgres is " +
+      "cancelled when it arrives there.",
     examples: ["onrush orders cancel <order>", 'onrush orders cancel <order> --yes --reason "asked by phone"'],
     options: [{ flags: "--reason <text>", help: "why, for the audit trail" }],
     changes: () => true,

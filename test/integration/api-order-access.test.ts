@@ -135,7 +135,22 @@ describe("cancelling", () => {
     expect((await cancel(id, shop.admin)).body).toMatchObject({ status: "CANCELLING", reason: "OPERATOR" });
   });
 
-  test.each(["PAYING", "PAID", "CONFIRMED", "CANCELLED", "REFUNDED"])("one that is %s: 409", async (status) => {
+  test("one whose payment is under way, too; the payment is left to itself", async () => {
+    const id = await insertOrder(saleId, productId, { status: "PAYING", attempts: 1 });
+    await shop.pool.query(
+      "INSERT INTO payment_attempts (order_id, attempt, method, token, amount, currency) VALUES ($1, 1, 'card', 'tok_ok', 5000, 'KRW')",
+      [id],
+    );
+    expect((await cancel(id)).body).toMatchObject({ status: "CANCELLING", reason: "CUSTOMER", version: 3 });
+    const attempts = await shop.pool.query(
+      "SELECT state, token, late_since IS NOT NULL AS late FROM payment_attempts WHERE order_id = $1",
+      [id],
+    );
+    expect(attempts.rows).toEqual([{ state: "started", token: null, late: true }]);
+    expect(await jobsOf("compensation", id)).toBe(1);
+  });
+
+  test.each(["PAID", "CONFIRMED", "CANCELLED", "REFUNDED"])("one that is %s: 409", async (status) => {
     const answer = await cancel(await insertOrder(saleId, productId, { status }));
     expect([answer.status, answer.body.code]).toEqual([409, "INVALID_STATE"]);
   });

@@ -5,6 +5,9 @@
 //   3. outcomes are recorded as they come, those that come together in one statement, which picks the orders' fates
 //   4. after that commit the stock of what ended is moved in Redis
 //
+// An outcome for which its order does not wait (cancelled meanwhile, expired while the provider had not decided) ends its
+// attempt alone; a success among them is kept, and a sweep decides about it (sweeps/late-payments.ts).
+//
 // Nobody waits for a slow neighbour: an outcome is recorded when it is known. A payment that outlasts its job's patience
 // goes on in this process while the job is over; if the process dies, the attempt's lease ends (at once, when the worker
 // starts again on the same machine) and a sweep sends it a job of its own. A process dying at any point leaves an open attempt, never a charge that nobody asks about.
@@ -14,6 +17,13 @@ import { Batcher } from "../../../engine/admission/batcher.ts";
 import { transaction } from "../../../engine/ledger/database.ts";
 import type { MovedOrder } from "../../../engine/ledger/fates.ts";
 import {
+  endLateAttempts,
+  expirePending,
+  findAttempts,
+  type KnownAttempt,
+} from "../../../engine/ledger/late-payments.ts";
+import {
+  type AttemptKey,
   type AttemptMethod,
   type EndedAttempt,
   endAttempts,
@@ -28,7 +38,16 @@ import {
 import type { Logger } from "../../../engine/log.ts";
 import { holderName, isGone } from "../../../engine/process-identity.ts";
 import type { PaymentGateway } from "../gateway/gateway.ts";
-import { ATTEMPT_TIMING, type AttemptResult, type AttemptTiming, CALLS_MAX, carryOut, leaseOf } from "./attempt.ts";
+import {
+  ATTEMPT_TIMING,
+  type AttemptResult,
+  type AttemptTiming,
+  askAbout,
+  CALLS_MAX,
+  carryOut,
+  endOf,
+  leaseOf,
+} from "./attempt.ts";
 
 export interface PaymentTiming extends AttemptTiming {
   /** How long a job waits for its payments before the slow ones go on without it. */
@@ -47,15 +66,16 @@ export interface PaymentDependencies {
   readonly onMoved: (orders: readonly MovedOrder[]) => Promise<unknown>;
   readonly log: Logger;
   readonly timing?: Partial<PaymentTiming>;
+  readonly random?: () => number;
 }
 
 /** Payments that may be out in one process; a job that finds no room waits. */
 const IN_FLIGHT_MAX = 2_000;
 const OUTCOMES_PER_STATEMENT_MAX = 512;
 const RECORDINGS_IN_FLIGHT_MAX = 2;
+const LOOKUPS_IN_FLIGHT_MAX = 32;
 
-interface Outcome {
-  readonly attempt: TakenAttempt;
+interface Outcome extends AttemptKey {
   readonly result: AttemptResult;
 }
 
@@ -91,6 +111,28 @@ export class Payments {
     await this.#patiently(Promise.all(payments), this.#timing.jobPatienceMs);
   }
 
+  /**
+   * Asks the gateway about attempts by their keys, `orderId:attempt`, whatever they have come to, and records what it has
+   * decided. An open one is not charged by this and keeps its delay; one that has succeeded is not asked about; keys that
+   * are none are passed over. @throws when the gateway did not answer for some, after recording the others
+   */
+  async recheck(keys: readonly string[]): Promise<void> {
+    const found = await findAttempts(this.#deps.pool, keys.flatMap(keyOf));
+    const asked = found.filter(({ state, amount }) => state !== "succeeded" && amount > 0);
+    const unanswered: string[] = [];
+    for (let from = 0; from < asked.length; from += LOOKUPS_IN_FLIGHT_MAX) {
+      const chunk = asked.slice(from, from + LOOKUPS_IN_FLIGHT_MAX);
+      await this.#track(
+        Promise.all(
+          chunk.map(async (attempt) => {
+            if (!(await this.#recheckOne(attempt))) unanswered.push(`${attempt.orderId}:${attempt.attempt}`);
+          }),
+        ).then(() => undefined),
+      );
+    }
+    if (unanswered.length > 0) throw new Error(`the gateway did not answer for ${unanswered.slice(0, 10).join(", ")}`);
+  }
+
   /** Takes the leases from processes of this machine that are gone; a sweep sends their payments jobs at once. */
   async freeAbandoned(): Promise<void> {
     const { pool, log } = this.#deps;
@@ -119,33 +161,55 @@ export class Payments {
   }
 
   async #pay(attempt: TakenAttempt): Promise<void> {
-    const { gatewayOf, nowMs, log } = this.#deps;
-    const result = await carryOut(gatewayOf(attempt.method), attempt, this.#timing, nowMs);
+    const { gatewayOf, nowMs, random = Math.random, log } = this.#deps;
+    const result = await carryOut(gatewayOf(attempt.method), attempt, { timing: this.#timing, nowMs, random });
     try {
-      await this.#recorder.submit({ attempt, result });
+      await this.#recorder.submit({ orderId: attempt.id, attempt: attempt.attempt, result });
     } catch (error) {
       // The attempt stays open; whoever takes it over hears the same outcome from the gateway.
       log.error({ err: error, order: attempt.id, outcome: result.state }, "a payment's outcome could not be recorded");
     }
   }
 
+  /** @returns whether the gateway answered */
+  async #recheckOne(known: KnownAttempt): Promise<boolean> {
+    const { orderId, attempt, method } = known;
+    const found = await askAbout(this.#deps.gatewayOf(method), `${orderId}:${attempt}`, known, this.#timing);
+    if (found === "none") return true;
+    const result = endOf(found);
+    // A closed attempt has had its refusal; an open one without an end has its delay.
+    if (result && (known.state === "started" || result.state === "succeeded")) {
+      await this.#recorder.submit({ orderId, attempt, result });
+    }
+    return found.type !== "unsent" && found.type !== "unknown";
+  }
+
   async #record(outcomes: readonly Outcome[]): Promise<undefined[]> {
     const { pool, log, onMoved } = this.#deps;
     const ended: EndedAttempt[] = [];
     const postponed: PostponedAttempt[] = [];
-    for (const { attempt, result } of outcomes) {
-      const of = { orderId: attempt.id, attempt: attempt.attempt };
-      if (result.state === "open") postponed.push({ ...of, ...result });
+    const overdue: AttemptKey[] = [];
+    for (const { orderId, attempt, result } of outcomes) {
+      const of = { orderId, attempt };
+      if ("delayMs" in result) postponed.push({ ...of, ...result });
       else ended.push({ ...of, ...result });
+      if (result.state === "overdue") overdue.push(of);
       if (result.state !== "succeeded") {
-        log.info({ order: of.orderId, attempt: of.attempt, outcome: result.state, code: result.code }, "not paid");
+        log.info({ order: orderId, attempt, outcome: result.state, code: result.code }, "not paid");
       }
     }
-    const moved = await transaction(pool, async (client) => {
+    const { moved, late } = await transaction(pool, async (client) => {
       const orders = await endAttempts(client, ended);
+      // Rare: only where an order did not wait for what came.
+      const late = orders.length < ended.length ? await endLateAttempts(client, ended) : [];
+      const expired = await expirePending(client, overdue);
       await postponeAttempts(client, postponed);
-      return orders;
+      return { moved: [...orders, ...expired], late };
     });
+    for (const { orderId, attempt, state, claim } of late) {
+      if (claim) log.warn({ order: orderId, attempt, claim }, "paid too late: revived or refunded next");
+      else log.info({ order: orderId, attempt, state }, "a payment that no order waited for has ended");
+    }
     await onMoved(moved);
     return outcomes.map(() => undefined);
   }
@@ -164,4 +228,9 @@ export class Payments {
       over.abort();
     }
   }
+}
+
+function keyOf(key: string): AttemptKey[] {
+  const [, orderId, attempt] = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):(\d{1,9})$/.exec(key) ?? [];
+  return orderId && attempt ? [{ orderId, attempt: Number(attempt) }] : [];
 }
