@@ -15,7 +15,7 @@ import { startProgress } from "../progress.ts";
 import { type Servers, withDatabase, withServers } from "../servers.ts";
 import { table } from "../table.ts";
 
-const SHOWN_MAX = 20;
+const SHOWN_MAX = 100;
 const LIMIT_DEFAULT = 50;
 const REFUSALS = {
   DELETED: "id: the product was deleted",
@@ -55,7 +55,7 @@ export function productCommands(product: Command): void {
       { flags: "--reason <text>", help: "why, for the audit trail" },
     ],
     changes: ({ dryRun }) => !dryRun,
-    run: async ({ args: [file = ""], options: { dryRun, reason }, answer, confirm }) => {
+    run: async ({ args: [file = ""], options: { dryRun, reason, json }, answer, confirm }) => {
       const filed = await readProducts(file);
       if (dryRun || filed.products.length === 0) {
         await answer({ applied: false, products: filed.products.length, issues: filed.issues }, () =>
@@ -68,7 +68,7 @@ export function productCommands(product: Command): void {
       }
       await withServers(async (servers) => {
         await confirm(`Import ${filed.products.length} products?`);
-        const done = await carryOut(servers, filed, reason);
+        const done = await carryOut(servers, filed, { reason, lines: !json });
         await answer({ applied: true, ...done }, () =>
           [
             ...told(done.issues),
@@ -112,8 +112,12 @@ async function readProducts(file: string): Promise<FiledProducts> {
   return extension === ".csv" ? readProductCsv(text) : readProductJson(text);
 }
 
-async function carryOut({ pool, redis, actor }: Servers, { products, issues }: FiledProducts, reason?: string) {
-  const progress = startProgress("Importing");
+async function carryOut(
+  { pool, redis, actor }: Servers,
+  { products, issues }: FiledProducts,
+  { reason, lines }: { reason: string | undefined; lines: boolean },
+) {
+  const progress = startProgress("Importing", { lines });
   const all: ImportIssue[] = [...issues];
   const sums = { created: 0, changed: 0, same: 0 };
   try {
@@ -133,7 +137,13 @@ async function carryOut({ pool, redis, actor }: Servers, { products, issues }: F
     progress.end();
   }
   await redis.publish(CHANNELS.catalogue, "imported");
-  return { ...sums, issues: all };
+  return { ...sums, issues: inOrder(all) };
+}
+
+/** As they stand in the file; what is said of all of it comes first. */
+function inOrder(issues: readonly ImportIssue[]): ImportIssue[] {
+  const placeOf = ({ at }: ImportIssue) => Number(/\d+/.exec(at)?.[0] ?? 0);
+  return issues.toSorted((a, b) => placeOf(a) - placeOf(b));
 }
 
 function told(issues: readonly ImportIssue[]): string[] {

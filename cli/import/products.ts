@@ -1,11 +1,10 @@
 // Products as a file names them, each with where it stood; what is wrong with one does not stop the others.
 import { randomUUID } from "node:crypto";
-import { parse } from "csv-parse/sync";
 import { productSchema } from "../../engine/catalogue/input.ts";
 import type { ImportedProduct } from "../../engine/catalogue/product-import.ts";
 import { describeIssue } from "../issues.ts";
 import type { ImportIssue } from "./entries.ts";
-import { delimiterOf, knownColumn } from "./heading.ts";
+import { readCsvRows } from "./rows.ts";
 
 export interface FiledProduct extends ImportedProduct {
   readonly at: string;
@@ -16,41 +15,23 @@ export interface FiledProducts {
   readonly issues: readonly ImportIssue[];
 }
 
+type Fields = Readonly<Record<string, unknown>>;
+
 const COLUMNS = ["id", "name", "description", "price", "currency", "imageUrl"] as const;
 
 /** CSV with a heading; a product without an id is a new one. */
 export function readProductCsv(text: string): FiledProducts {
-  const issues: ImportIssue[] = [];
-  const rows: { at: string; fields: Record<string, unknown> }[] = [];
-  try {
-    const parsed = parse(text, {
-      bom: true,
-      delimiter: delimiterOf(text),
-      info: true,
-      skip_empty_lines: true,
-      trim: true,
-      columns: (names: string[]) => names.map((name) => knownColumn(name, COLUMNS, issues)),
-      // A row that is no row is told of by its line, and left out.
-      skip_records_with_error: true,
-      on_skip: (error) => void issues.push({ at: `line ${error?.["lines"] ?? "?"}`, message: error?.message ?? "" }),
-    }) as unknown as { info: { lines: number }; record: Record<string, string> }[];
-    for (const { info, record } of parsed) {
-      rows.push({ at: `line ${info.lines}`, fields: valuesOf(record) });
-    }
-  } catch (error) {
-    issues.push({ at: "the file", message: (error as Error).message });
-  }
-  return check(rows, issues);
+  const { take, filed } = collect();
+  readCsvRows(text, COLUMNS, filed.issues, (at, cells) => take(at, valuesOf(cells)));
+  return filed;
 }
 
 /** JSON: a list of products as POST /products takes them, or the same one a line. */
 export function readProductJson(text: string): FiledProducts {
-  const issues: ImportIssue[] = [];
-  const rows: { at: string; fields: Record<string, unknown> }[] = [];
+  const { take, filed } = collect();
   const add = (at: string, value: unknown) => {
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-      rows.push({ at, fields: value as Record<string, unknown> });
-    } else issues.push({ at, message: "must be an object" });
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) take(at, value as Fields);
+    else filed.issues.push({ at, message: "must be an object" });
   };
   if (text.trimStart().startsWith("[")) {
     try {
@@ -58,19 +39,19 @@ export function readProductJson(text: string): FiledProducts {
         add(`products[${i}]`, value);
       });
     } catch (error) {
-      issues.push({ at: "the file", message: (error as Error).message });
+      filed.issues.push({ at: "the file", message: (error as Error).message });
     }
-    return check(rows, issues);
+    return filed;
   }
   text.split("\n").forEach((line, i) => {
     if (line.trim() === "") return;
     try {
       add(`line ${i + 1}`, JSON.parse(line));
     } catch (error) {
-      issues.push({ at: `line ${i + 1}`, message: (error as Error).message });
+      filed.issues.push({ at: `line ${i + 1}`, message: (error as Error).message });
     }
   });
-  return check(rows, issues);
+  return filed;
 }
 
 /** Cells as values; an empty one says nothing. The apostrophe that keeps a text from being a formula is no part of it. */
@@ -82,26 +63,28 @@ function valuesOf(record: Readonly<Record<string, string>>): Record<string, unkn
 }
 
 function numberOf(value: string): unknown {
-  return /^-?\d{1,16}$/.test(value) ? Number(value) : value;
+  return /^-?\d{1,16}(\.\d{1,16})?$/.test(value) ? Number(value) : value;
 }
 
-function check(rows: readonly { at: string; fields: Record<string, unknown> }[], issues: ImportIssue[]): FiledProducts {
+/** Takes products one by one, as they are read, and keeps those that are right. */
+function collect() {
   const schema = productSchema();
-  const products: FiledProduct[] = [];
+  const filed = { products: [] as FiledProduct[], issues: [] as ImportIssue[] };
   const seen = new Map<string, string>();
-  for (const { at, fields } of rows) {
+  const take = (at: string, fields: Fields) => {
     const parsed = schema.safeParse(fields);
     if (!parsed.success) {
-      issues.push({ at, message: parsed.error.issues.map(describeIssue).join("; ") });
-      continue;
+      filed.issues.push({ at, message: parsed.error.issues.map(describeIssue).join("; ") });
+      return;
     }
     const { id = randomUUID(), ...product } = parsed.data;
     const first = seen.get(id);
-    if (first !== undefined) issues.push({ at, message: `id: the same as at ${first}` });
-    else {
-      seen.set(id, at);
-      products.push({ id, ...product, at });
+    if (first !== undefined) {
+      filed.issues.push({ at, message: `id: the same as at ${first}` });
+      return;
     }
-  }
-  return { products, issues };
+    seen.set(id, at);
+    filed.products.push({ id, ...product, at });
+  };
+  return { take, filed };
 }

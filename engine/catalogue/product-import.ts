@@ -57,10 +57,17 @@ export async function importProducts(
   });
 }
 
+/** Those that are as they should be are left out first: what search knows of a row is computed before a conflict is seen. */
 async function upsert(db: Queryable, products: readonly ImportedProduct[]): Promise<{ id: string; isNew: boolean }[]> {
   const result = await db.query<{ id: string; isNew: boolean }>(
     `INSERT INTO products AS p (id, name, description, price, currency, image_url)
      SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+       AS given (id, name, description, price, currency, image_url)
+     WHERE NOT EXISTS (
+       SELECT FROM products same
+       WHERE same.id = given.id AND same.deleted_at IS NULL
+         AND (same.name, same.description, same.price, same.currency, same.image_url) IS NOT DISTINCT FROM
+           (given.name, given.description, given.price, given.currency, given.image_url))
      ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name, description = EXCLUDED.description, price = EXCLUDED.price,
        currency = EXCLUDED.currency, image_url = EXCLUDED.image_url, version = p.version + 1, updated_at = now()
      WHERE p.deleted_at IS NULL

@@ -18,6 +18,15 @@ function file(name: string, content: string): string {
   return at;
 }
 
+interface FileProduct {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly price: number;
+  readonly currency: string;
+  readonly imageUrl: string;
+}
+
 const HEADING = "id,name,description,price,currency,imageUrl";
 
 describe("onrush product", () => {
@@ -106,10 +115,49 @@ describe("onrush product", () => {
     expect((await onrush("product", "list", "--query", "zzz")).out).toBe("There is no such product.\n");
   });
 
-  it("imports thousands in one go", async () => {
-    const rows = Array.from({ length: 5_000 }, (_, n) => `${randomUUID()},상품 ${n},설명 ${n},${n},,`);
-    const at = file("many.csv", [HEADING, ...rows].join("\n"));
-    expect(await json("product", "import", at, "--yes")).toMatchObject({ created: 5_000, issues: [] });
+  it("imports thousands, tells the bad ones among them in their order, and has every other one", async () => {
+    const ruined: ((product: FileProduct) => object)[] = [
+      (product) => ({ ...product, price: "만원" }),
+      (product) => ({ ...product, name: "" }),
+      (product) => ({ ...product, currency: "won" }),
+      (product) => ({ ...product, id: "nope" }),
+      (product) => ({ ...product, imageUrl: "ftp://images.example/a.png" }),
+    ];
+    const isBad = (n: number) => n % 81 === 40;
+    const products = Array.from({ length: 3_000 }, (_, n) => {
+      const product: FileProduct = {
+        id: randomUUID(),
+        name: n % 2 === 0 ? `한빛 원두 커피 ${n}` : `Aurora Desk Lamp ${n}`,
+        description: n % 3 === 0 ? "두 줄\n설명" : `ships in ${n} days, "soon"`,
+        price: n,
+        currency: "KRW",
+        imageUrl: `https://images.example/${n}.png`,
+      };
+      return isBad(n) ? (ruined[Math.floor(n / 81) % ruined.length]?.(product) ?? product) : product;
+    });
+    const quoted = (cell: unknown) => `"${String(cell).replaceAll('"', '""')}"`;
+    const rows = products.map((product) => Object.values(product).map(quoted).join(","));
+    rows.splice(1_000, 0, `,"never closed,,1,KRW,`);
+    const lineOf = [2];
+    for (const row of rows) lineOf.push((lineOf.at(-1) ?? 0) + row.split("\n").length);
+    const bad = products.flatMap((_, n) => (isBad(n) ? [lineOf[n < 1_000 ? n : n + 1]] : []));
+    const right = 3_000 - bad.length;
+
+    const csv = await onrush("product", "import", file("many.csv", [HEADING, ...rows].join("\r\n")), "--yes");
+    expect(csv.code).toBe(1);
+    expect(csv.out).toContain(`${right} products made, 0 changed, 0 as they were.`);
+    const told = [...csv.out.matchAll(/^line (\d+): /gm)].map(([, line]) => Number(line));
+    expect(told).toEqual([...bad, lineOf[1_000]].toSorted((a = 0, b = 0) => a - b));
+    expect(await json("product", "list", "--query", "aurora desk lamp 2999")).toMatchObject([{ price: 2_999 }]);
+
+    const again = file("many.jsonl", products.map((product) => JSON.stringify(product)).join("\n"));
+    const lines = await onrush("product", "import", again, "--yes", "--json");
+    expect([lines.code, lines.err]).toEqual([1, ""]);
+    const { created, changed, same, issues } = JSON.parse(lines.out);
+    expect({ created, changed, same }).toEqual({ created: 0, changed: 0, same: right });
+    expect(issues.map(({ at }: { at: string }) => at)).toEqual(
+      products.flatMap((_, n) => (isBad(n) ? [`line ${n + 1}`] : [])),
+    );
   });
 
   it("refuses what it cannot do", async () => {
