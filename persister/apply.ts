@@ -8,9 +8,10 @@ import { type Partition, partitionName } from "../engine/keys.ts";
 import { recordAudit } from "../engine/ledger/audit.ts";
 import { transaction } from "../engine/ledger/database.ts";
 import { listDiscarded } from "../engine/ledger/dead-letters.ts";
-import { transition } from "../engine/ledger/fates.ts";
+import { type MovedOrder, transition } from "../engine/ledger/fates.ts";
 import { completeHonours } from "../engine/ledger/honours.ts";
 import { takeIntents } from "../engine/ledger/intents.ts";
+import { applyReturns, applyRevivals, listKnownReturns, readLockedLines } from "../engine/ledger/late-units.ts";
 import {
   advancePosition,
   insertDeadLetters,
@@ -26,7 +27,7 @@ import {
 } from "../engine/ledger/log.ts";
 import { comparePositions, type Movement, type Position, type UnreadableLine } from "../engine/movement.ts";
 import type { Outbox } from "../engine/outbox/outbox.ts";
-import { type LedgerPlan, orderIdsOf, planBatch, skusOf } from "./plan.ts";
+import { type LedgerPlan, type LedgerState, orderIdsOf, planBatch, skusOf } from "./plan.ts";
 
 export type ApplyOutcome =
   /** Everything up to `position` is in Postgres. `reservation`: the highest number among the orders applied now. */
@@ -94,6 +95,7 @@ async function applyOnce(
       orders,
       discarded: await discardedAmong(client, moved, orders),
       intents: placed.length > 0 ? await takeIntents(client, placed) : [],
+      ...(await returningIn(client, fresh)),
     });
     const changes = await writePlan(client, deps.outbox, at, plan);
     await advancePosition(client, at, last.position, plan.reservation);
@@ -131,6 +133,25 @@ async function discardedAmong(client: pg.PoolClient, moved: readonly string[], o
   return missing.length > 0 ? await listDiscarded(client, missing) : [];
 }
 
+/** What returns are planned by, of the orders that the movements give units back of. */
+export async function returningIn(
+  client: pg.PoolClient,
+  movements: readonly Movement[],
+): Promise<Pick<LedgerState, "lines" | "knownReturns">> {
+  const returns = movements.flatMap((movement) => (movement.kind === "return" ? movement.returns : []));
+  if (returns.length === 0) return {};
+  return {
+    lines: await readLockedLines(
+      client,
+      returns.map(({ orderId }) => orderId),
+    ),
+    knownReturns: await listKnownReturns(
+      client,
+      returns.map(({ movementId }) => movementId),
+    ),
+  };
+}
+
 /** Writes what was planned, but for the position. */
 export async function writePlan(
   client: pg.PoolClient,
@@ -140,8 +161,11 @@ export async function writePlan(
 ): Promise<OrderChange[]> {
   await insertOrders(client, at, plan.newOrders);
   const changes: OrderChange[] = plan.newOrders.map(({ id, version, status }) => ({ id, version, status }));
+  // Before the ends: a revived order's hold may have ended in the same batch.
+  changes.push(...(await applyRevivals(client, at, plan.revivals)).map(changeOf));
   changes.push(...(await finish(client, "settle", "sold", plan.settled, plan.endedAt)));
   changes.push(...(await finish(client, "release", "released", plan.released, plan.endedAt)));
+  await applyReturns(client, at, plan.returns, plan.returnedLines);
   await updateStock(client, at, plan.stock);
   await insertMovements(client, at, plan.movements);
   for (const applied of plan.applied) await markAllocationApplied(client, at, applied);
@@ -150,6 +174,7 @@ export async function writePlan(
   await insertDeadLetters(client, at, plan.deadLetters);
   await outbox.enqueue(client, "payment", plan.paymentsDue);
   await outbox.enqueue(client, "compensation", plan.compensationsDue);
+  await outbox.enqueue(client, "settlement", plan.settlementsDue);
   return changes;
 }
 
@@ -184,7 +209,11 @@ async function finish(
     const others = orderIds.filter((id) => !done.has(id));
     await setStockState(client, others, stockState);
   }
-  return moved.map(({ id, version, status }) => ({ id, version, status }));
+  return moved.map(changeOf);
+}
+
+function changeOf({ id, version, status }: MovedOrder): OrderChange {
+  return { id, version, status };
 }
 
 /** The movements up to the first number that is missing. */

@@ -2,8 +2,11 @@
 // order, to the rows that have to be written. This is where Postgres' own guard stands: an order is let in while it fits
 // what is allocated; one that does not fit is cancelled as LEDGER_GUARD, whatever Redis said.
 import type { OrderIntent } from "../engine/ledger/intents.ts";
+import type { AppliedReturn, LockedLine, ReturnedLine, Revival } from "../engine/ledger/late-units.ts";
 import type { DeadLetter, LockedOrder, LockedStock, NewOrder, StockMovement } from "../engine/ledger/log.ts";
-import type { MovedHold, Movement, PlacedOrder, Position, UnreadableLine } from "../engine/movement.ts";
+import type { Decision, MovedHold, Movement, PlacedOrder, Position, UnreadableLine } from "../engine/movement.ts";
+import { PlannedReturns } from "./planned-returns.ts";
+import { PlannedStock, UnitsBySku } from "./planned-units.ts";
 
 /** What the transaction has locked before it plans. */
 export interface LedgerState {
@@ -12,6 +15,9 @@ export interface LedgerState {
   readonly intents: readonly OrderIntent[];
   /** Orders that an operator gave up: they were never let in, and their holds end without them. */
   readonly discarded?: readonly string[];
+  /** The lines of orders that give units back, and the ids of returns that the ledger has. */
+  readonly lines?: readonly LockedLine[];
+  readonly knownReturns?: readonly string[];
 }
 
 /** What the transaction has to write. */
@@ -22,6 +28,11 @@ export interface LedgerPlan {
   readonly released: readonly string[];
   /** By which entry each of them was settled or released. */
   readonly endedAt: ReadonlyMap<string, Position>;
+  /** Orders that hold their units again, whether or not they are what they were revived for. */
+  readonly revivals: readonly Revival[];
+  readonly returns: readonly AppliedReturn[];
+  /** Lines of orders by what they have given back. */
+  readonly returnedLines: readonly ReturnedLine[];
   readonly stock: readonly LockedStock[];
   readonly movements: readonly StockMovement[];
   readonly applied: readonly { movementId: string; productId: string; quantity: number; epoch: number; seq: number }[];
@@ -30,6 +41,7 @@ export interface LedgerPlan {
   readonly deadLetters: readonly DeadLetter[];
   readonly paymentsDue: readonly string[];
   readonly compensationsDue: readonly string[];
+  readonly settlementsDue: readonly string[];
   /** Lost orders that were placed anew from holdbacks. */
   readonly honoured: readonly string[];
   /** Highest reservation number in the batch; 0: none. */
@@ -44,8 +56,8 @@ export function planBatch(movements: readonly Movement[], state: LedgerState): L
 }
 
 class Batch {
-  readonly #stock: Map<string, { productId: string; allocated: number; reserved: number; sold: number }>;
-  readonly #touched = new Set<string>();
+  readonly #stock: PlannedStock;
+  readonly #returns: PlannedReturns;
   readonly #orders: Map<string, LockedOrder>;
   readonly #intents: Map<string, OrderIntent>;
   readonly #discarded: ReadonlySet<string>;
@@ -53,17 +65,20 @@ class Batch {
   readonly #settled: string[] = [];
   readonly #released: string[] = [];
   readonly #endedAt = new Map<string, Position>();
+  readonly #revivals: Revival[] = [];
   readonly #movements: StockMovement[] = [];
   readonly #applied: { movementId: string; productId: string; quantity: number; epoch: number; seq: number }[] = [];
   readonly #adjustments: (Movement & { kind: "adjust" })[] = [];
   readonly #deadLetters: DeadLetter[] = [];
   readonly #paymentsDue: string[] = [];
   readonly #compensationsDue: string[] = [];
+  readonly #settlementsDue: string[] = [];
   readonly #honoured: string[] = [];
   #reservation = 0;
 
   constructor(state: LedgerState) {
-    this.#stock = new Map(state.stock.map((row) => [row.productId, { ...row }]));
+    this.#stock = new PlannedStock(state.stock);
+    this.#returns = new PlannedReturns(state.lines ?? [], state.knownReturns ?? []);
     this.#orders = new Map(state.orders.map((order) => [order.id, order]));
     this.#discarded = new Set(state.discarded);
     this.#intents = new Map(state.intents.map((intent) => [intent.orderId, intent]));
@@ -78,6 +93,12 @@ class Batch {
       case "settle":
       case "release":
         this.#moveHolds(movement);
+        break;
+      case "revive":
+        this.#revive(movement);
+        break;
+      case "return":
+        this.#takeBack(movement);
         break;
       case "restock":
         this.#restock(movement);
@@ -97,13 +118,17 @@ class Batch {
       settled: this.#settled,
       released: this.#released,
       endedAt: this.#endedAt,
-      stock: [...this.#touched].sort().map((sku) => this.#row(sku)),
+      revivals: this.#revivals,
+      returns: this.#returns.returns,
+      returnedLines: this.#returns.lines,
+      stock: this.#stock.changed(),
       movements: this.#movements,
       applied: this.#applied,
       adjustments: this.#adjustments,
       deadLetters: this.#deadLetters,
       paymentsDue: this.#paymentsDue,
       compensationsDue: this.#compensationsDue,
+      settlementsDue: this.#settlementsDue,
       honoured: this.#honoured,
       reservation: this.#reservation,
     };
@@ -124,10 +149,10 @@ class Batch {
         continue;
       }
       const wanted = unitsOf(order);
-      const fits = [...wanted].every(([sku, units]) => this.#room(sku) >= units);
+      const fits = this.#stock.fits(wanted);
       for (const [sku, units] of wanted) {
         moved.add(sku, units, fits ? 0 : units);
-        if (fits) this.#change(sku, "reserved", units);
+        if (fits) this.#stock.change(sku, "reserved", units);
       }
       this.#admit(movement, order, fits);
     }
@@ -191,8 +216,8 @@ class Batch {
       for (const { sku, units } of hold.units) {
         moved.add(sku, units, inLedger ? 0 : units);
         if (!inLedger) continue;
-        this.#change(sku, "reserved", -units);
-        if (movement.kind === "settle") this.#change(sku, "sold", units);
+        this.#stock.change(sku, "reserved", -units);
+        if (movement.kind === "settle") this.#stock.change(sku, "sold", units);
       }
       const stockState = movement.kind === "settle" ? "sold" : "released";
       this.#orders.set(order.id, { ...order, stockState });
@@ -202,10 +227,61 @@ class Batch {
     this.#log(movement, moved, movement.holds.length);
   }
 
+  // The units are taken whatever has become of the order: Redis holds them. Those of an order that cannot be revived any
+  // more, and those that do not fit, are recorded as its hold and released again.
+  #revive(movement: Movement & { kind: "revive" }): void {
+    const moved = new UnitsBySku();
+    for (const hold of movement.holds) {
+      const { orderId, reservation, units } = hold;
+      this.#reservation = Math.max(this.#reservation, reservation);
+      const order = this.#orders.get(orderId);
+      if (order?.stockState !== "released" || this.#endedAt.has(orderId)) {
+        this.#buryHold(movement, hold, order);
+        for (const { sku, units: count } of units) moved.add(sku, count, count);
+        continue;
+      }
+      const fits = this.#stock.fits(units.map((held) => [held.sku, held.units]));
+      for (const { sku, units: count } of units) {
+        moved.add(sku, count, fits ? 0 : count);
+        if (fits) this.#stock.change(sku, "reserved", count);
+      }
+      const outcome = !fits ? "refused" : order.status === "CANCELLED" ? "revived" : "late";
+      const stockState = fits ? "reserved" : "refused";
+      const status = outcome === "revived" ? "PAID" : order.status;
+      this.#orders.set(orderId, { ...order, status, stockState, holdReservation: reservation });
+      const earlierReservation = order.holdReservation;
+      this.#revivals.push({ orderId, reservation, earlierReservation, outcome, stockState, ...movement.position });
+      (outcome === "revived" ? this.#settlementsDue : this.#compensationsDue).push(orderId);
+    }
+    this.#log(movement, moved, movement.holds.length);
+  }
+
+  #takeBack(movement: Movement & { kind: "return" }): void {
+    const [returned, writtenOff] = [new UnitsBySku(), new UnitsBySku()];
+    for (const of of movement.returns) {
+      const order = this.#orders.get(of.orderId);
+      const error =
+        order?.stockState === "sold"
+          ? this.#returns.take(of, { ...movement.position, atMs: movement.atMs })
+          : order
+            ? `the order's stock is ${order.stockState}`
+            : "the ledger has no such order";
+      if (error) this.#bury(movement, { line: JSON.stringify(of), orderId: of.orderId, error });
+      for (const { sku, units } of of.units) {
+        (of.restock ? returned : writtenOff).add(sku, units, error ? units : 0);
+        if (error) continue;
+        this.#stock.change(sku, "sold", -units);
+        if (!of.restock) this.#stock.change(sku, "allocated", -units);
+      }
+    }
+    this.#log(movement, returned, 0);
+    this.#log({ ...movement, kind: "write_off" }, writtenOff, 0);
+  }
+
   #restock(movement: Movement & { kind: "restock" }): void {
     const { movementId, sku, quantity, position } = movement;
     // An increase is in `allocated` since before it reached Redis; a decrease takes effect here.
-    if (quantity < 0) this.#change(sku, "allocated", quantity);
+    if (quantity < 0) this.#stock.change(sku, "allocated", quantity);
     this.#applied.push({ movementId, productId: sku, quantity, ...position });
     const moved = new UnitsBySku();
     moved.add(sku, quantity, 0);
@@ -221,10 +297,17 @@ class Batch {
   }
 
   /** @param holds how many holds the movement took or ended; told on its first row */
-  #log(movement: Movement & { kind: StockMovement["kind"] }, moved: UnitsBySku, holds: number): void {
+  #log(
+    movement: Pick<Movement, "position" | "atMs"> & {
+      readonly kind: StockMovement["kind"];
+      readonly decision?: Decision;
+    },
+    moved: UnitsBySku,
+    holds: number,
+  ): void {
     let left = holds;
     for (const [productId, { quantity, refused }] of moved.entries()) {
-      const decision = movement.kind === "place" ? decisionOf(movement, productId) : undefined;
+      const decision = decisionOf(movement.decision, productId);
       this.#movements.push({
         ...movement.position,
         productId,
@@ -255,42 +338,9 @@ class Batch {
       : "the ledger has no such order";
     this.#bury(movement, { line: JSON.stringify(hold), orderId: hold.orderId, error });
   }
-
-  #room(sku: string): number {
-    const row = this.#row(sku);
-    return row.allocated - row.reserved - row.sold;
-  }
-
-  #change(sku: string, figure: "allocated" | "reserved" | "sold", by: number): void {
-    this.#row(sku)[figure] += by;
-    this.#touched.add(sku);
-  }
-
-  #row(sku: string) {
-    let row = this.#stock.get(sku);
-    if (!row) {
-      // No row means nothing was ever allocated: nothing fits.
-      row = { productId: sku, allocated: 0, reserved: 0, sold: 0 };
-      this.#stock.set(sku, row);
-    }
-    return row;
-  }
 }
 
-class UnitsBySku {
-  readonly #units = new Map<string, { quantity: number; refused: number }>();
-
-  add(sku: string, quantity: number, refused: number): void {
-    const sum = this.#units.get(sku) ?? { quantity: 0, refused: 0 };
-    this.#units.set(sku, { quantity: sum.quantity + quantity, refused: sum.refused + refused });
-  }
-
-  entries() {
-    return this.#units.entries();
-  }
-}
-
-function decisionOf({ decision }: Movement & { kind: "place" }, sku: string): StockMovement["decision"] {
+function decisionOf(decision: Decision | undefined, sku: string): StockMovement["decision"] {
   const found = decision?.before.find((before) => before.sku === sku);
   if (!decision || !found) return undefined;
   const used = decision.used.filter((of) => of.sku === sku).map((of) => [of.buyer, of.units] as const);
@@ -316,8 +366,10 @@ export function skusOf(movements: readonly Movement[]): string[] {
   for (const movement of movements) {
     if (movement.kind === "place") {
       for (const order of movement.orders) for (const line of order.payload.lines) skus.add(line.productId);
-    } else if (movement.kind === "settle" || movement.kind === "release") {
+    } else if ("holds" in movement) {
       for (const hold of movement.holds) for (const { sku } of hold.units) skus.add(sku);
+    } else if (movement.kind === "return") {
+      for (const back of movement.returns) for (const { sku } of back.units) skus.add(sku);
     } else if (movement.kind === "restock") skus.add(movement.sku);
   }
   return [...skus].sort();
@@ -329,9 +381,8 @@ export function orderIdsOf(movements: readonly Movement[]): { placed: string[]; 
   const moved = new Set<string>();
   for (const movement of movements) {
     if (movement.kind === "place") for (const order of movement.orders) placed.add(order.orderId);
-    if (movement.kind === "settle" || movement.kind === "release") {
-      for (const hold of movement.holds) moved.add(hold.orderId);
-    }
+    if ("holds" in movement) for (const hold of movement.holds) moved.add(hold.orderId);
+    if (movement.kind === "return") for (const back of movement.returns) moved.add(back.orderId);
   }
   return { placed: [...placed], moved: [...moved] };
 }

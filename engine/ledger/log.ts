@@ -57,7 +57,8 @@ export interface StockMovement {
   readonly epoch: number;
   readonly seq: number;
   readonly productId: string;
-  readonly kind: "place" | "settle" | "release" | "restock" | "adjust";
+  /** A return of the log is a `return` as far as its units are on sale again, and a `write_off` where they are gone. */
+  readonly kind: "place" | "settle" | "release" | "restock" | "adjust" | "revive" | "return" | "write_off";
   readonly quantity: number;
   readonly refused: number;
   /** Holds that the number took or ended; on its first row, the others say 0. */

@@ -60,17 +60,22 @@ async function fieldsOf(db: Queryable, redis: Redis, letter: DeadLetterRow): Pro
 /** A whole entry was kept as its fields, or, when it was the data that failed, as the movement that was read of it. */
 function entryFields(content: unknown): string[] {
   if (Array.isArray(content) && content.every((field) => typeof field === "string")) return content;
-  const { kind, atMs, holds, movementId, sku, quantity } = (content ?? {}) as Record<string, unknown>;
-  const lines = Array.isArray(holds) ? holds.map(lineOf).join("\n") : `${movementId}|${sku}|${quantity}`;
+  const { kind, atMs, holds, returns, movementId, sku, quantity } = (content ?? {}) as Record<string, unknown>;
+  const several = holds ?? returns;
+  const lines = Array.isArray(several) ? several.map(lineOf).join("\n") : `${movementId}|${sku}|${quantity}`;
   return ["kind", String(kind), "at", String(atMs), "lines", lines];
 }
 
-/** An order or a hold as a line of the log. */
+/** An order, a hold or a return as a line of the log. */
 function lineOf(content: unknown): string {
-  const { orderId, reservation, payload, units } = (content ?? {}) as Record<string, unknown>;
+  const { movementId, orderId, reservation, buyer, restock, payload, units } = (content ?? {}) as Record<
+    string,
+    unknown
+  >;
   if (!Array.isArray(units)) return `${orderId}|${reservation}|${JSON.stringify(payload)}`;
-  const parts = (units as HeldUnits[]).map((unit) => `${unit.sku}=${unit.units}`);
-  return `${orderId}|${reservation}|${parts.join(",")}`;
+  const parts = (units as HeldUnits[]).map((unit) => `${unit.sku}=${unit.units}`).join(",");
+  if (movementId !== undefined) return `${movementId}|${orderId}|${buyer}|${restock === true ? 1 : 0}|${parts}`;
+  return buyer === undefined ? `${orderId}|${reservation}|${parts}` : `${orderId}|${reservation}|${buyer}|${parts}`;
 }
 
 function parseJson(text: string): unknown {

@@ -26,7 +26,7 @@ import type { OrderIntent } from "../../engine/ledger/intents.ts";
 import { advancePosition, lockOrders, lockPartition, lockStock, type StockMovement } from "../../engine/ledger/log.ts";
 import type { Outbox } from "../../engine/outbox/outbox.ts";
 import { HOLDS_PER_CALL_MAX, type PartitionStock } from "../../engine/stock/partition-stock.ts";
-import { writePlan } from "../apply.ts";
+import { returningIn, writePlan } from "../apply.ts";
 import { orderIdsOf, planBatch, skusOf } from "../plan.ts";
 import { findHolds, type Hold, holdsOfEntry, movementOf, UnreadableLetterError } from "./dead-letter-content.ts";
 
@@ -112,11 +112,16 @@ async function applyLetter(
     const movement = await movementOf(client, redis, letter);
     // Only orders become something else by being discarded; a hold that moved has moved.
     if (decision === "discard" && movement.kind !== "place") throw new InapplicableError("nothing to cancel");
+    // What these moved in Redis is gone with the epoch, and who wanted it moved has asked again since.
+    if ((movement.kind === "revive" || movement.kind === "return") && head.epoch !== letter.epoch) {
+      throw new InapplicableError("the partition was rebuilt since");
+    }
     const { placed, moved } = orderIdsOf([movement]);
     const plan = planBatch([movement], {
       stock: await lockStock(client, at, skusOf([movement])),
       orders: await lockOrders(client, [...placed, ...moved]),
       intents: decision === "discard" ? placed.map((orderId) => cancelled(orderId, by.actor)) : [],
+      ...(await returningIn(client, [movement])),
     });
     const [again] = plan.deadLetters;
     if (again) throw new InapplicableError(again.error);
@@ -133,9 +138,11 @@ function cancelled(orderId: string, actor: string): OrderIntent {
   return { orderId, intent: "cancel", actor, reason: "OPERATOR", method: null, token: null };
 }
 
-/** A hold that the ledger did not know was logged as refused when it was buried; the others were not logged at all. */
+const LOGGED_AS_REFUSED: ReadonlySet<string> = new Set(["settle", "release", "revive", "return"]);
+
+/** What the ledger did not know was logged as refused when it was buried; orders, and what was not read, not at all. */
 function notYetLogged(letter: DeadLetterRow, rows: readonly StockMovement[]): StockMovement[] {
-  const wasLogged = (letter.kind === "settle" || letter.kind === "release") && letter.payload.startsWith("{");
+  const wasLogged = LOGGED_AS_REFUSED.has(letter.kind) && letter.payload.startsWith("{");
   if (!wasLogged) return [...rows];
   return rows.map((row) => ({ ...row, quantity: 0, holds: 0, refused: row.refused - row.quantity }));
 }
