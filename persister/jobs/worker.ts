@@ -32,6 +32,7 @@ import { deadLetterSweep } from "./sweeps/dead-letters.ts";
 import { expirySweep } from "./sweeps/expiry.ts";
 import { holdbackSweep, honourSweep } from "./sweeps/holdbacks.ts";
 import { intentSweep } from "./sweeps/intents.ts";
+import { latePaymentSweep } from "./sweeps/late-payments.ts";
 import { memberSweep } from "./sweeps/members.ts";
 import { paymentSweep } from "./sweeps/payments.ts";
 import { refusalSweep } from "./sweeps/refusals.ts";
@@ -133,6 +134,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
       expirySweep(pool, onMoved, log),
       unsettledSweep({ pool, redis, settlement, olderThanMs: timing.unsettledAfterMs, log }),
       paymentSweep(pool, outbox, timing.jobLostAfterMs, log),
+      latePaymentSweep({ pool, outbox, stock, onMoved, log }),
       allocationSweep(pool, stock, log),
       intentSweep(pool, outbox, log),
       deadLetterSweep({ pool, outbox, redis, stock }, log),
