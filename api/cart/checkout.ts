@@ -68,7 +68,7 @@ export function checkoutRoute(edge: Edge, deps: CartDependencies): void {
         customerId,
         items: lines.map(({ productId, quantity }) => ({ productId, quantity })),
         price: body?.price,
-        payment: checkPayment(body?.payment, config.paymentGateway),
+        payment: checkPayment(body?.payment, config.paymentGateway, customerId),
         address: body?.address,
         idempotencyKey: key,
         route: ROUTE,

@@ -8,7 +8,8 @@ import { lookUpOrder } from "./lookup.ts";
 import { representLines } from "./representation.ts";
 
 export const ORDERS_PATH = "/api/v1/orders";
-const REPLAYED = { "idempotent-replayed": "true" } as const;
+/** Says that the answer is that of an earlier request with the same Idempotency-Key. */
+export const REPLAYED = { "idempotent-replayed": "true" } as const;
 
 /** 202, or 201 when it is in Postgres already. `applied`: the preference that was heeded, as a header. */
 export function answerAcceptance(placed: PlacedOrder, applied: Readonly<Record<string, string>> | undefined): Answer {

@@ -18,7 +18,7 @@ import type { ApiDependencies } from "../dependencies.ts";
 import { jsonAnswer } from "../http/answer.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
 import { invalid } from "../http/fields.ts";
-import { type FoundOrder, findOrderFor } from "./lookup.ts";
+import { type FoundOrder, findOrderFor, isMember } from "./lookup.ts";
 import { paymentToken } from "./order-request.ts";
 import { ORDERS_TAG } from "./read-routes.ts";
 import { orderSchema, representOrder } from "./representation.ts";
@@ -71,25 +71,25 @@ export function orderChangeRoutes(edge: Edge, deps: ApiDependencies): void {
       summary: "Pay for an order",
       description:
         "For an order that was placed with the method `later`, or whose payment was declined in a sale that holds " +
-        "declined orders. INVALID_STATE for every other.",
+        "declined orders. INVALID_STATE for every other. By wallet only its owner pays, with a token.",
       tag: ORDERS_TAG,
       access: "public",
       body: paymentRequest,
       answers: { 202: { description: "The order; the payment is under way", schema: orderSchema } },
-      refusals: ["NOT_FOUND", "INVALID_STATE"],
+      refusals: ["NOT_FOUND", "INVALID_STATE", "FORBIDDEN"],
     },
     async ({ c, caller, body: { method, token } }) => {
+      if (method === "wallet" && !caller) {
+        throw new OnrushError("UNAUTHENTICATED", "Paying by wallet needs a member's token.");
+      }
       const found = await findOrderFor(deps, c.req.param("id") ?? "", caller);
       const orderId = found.view.orderTrackingId;
-      if (method === "wallet") {
-        if (!caller) throw new OnrushError("UNAUTHENTICATED", "Paying by wallet needs a member's token.");
-        throw invalid("method", "wallets cannot be paid by here yet");
-      }
-      if (token === undefined && config.paymentGateway !== "simulated") {
+      if (method === "wallet") checkWallet(found, caller, token);
+      else if (token === undefined && config.paymentGateway !== "simulated") {
         throw invalid("token", "a card payment needs the gateway's token");
       }
       if (found.in === "log" && found.view.payment.method !== "later") throw wrongState(found.view);
-      const payment = { method, token: token ?? SIMULATED_DEFAULT_TOKEN };
+      const payment = { method, token: method === "wallet" ? null : (token ?? SIMULATED_DEFAULT_TOKEN) };
       return carryOut(deps, found, {
         orderId,
         write: () =>
@@ -103,6 +103,13 @@ export function orderChangeRoutes(edge: Edge, deps: ApiDependencies): void {
       });
     },
   );
+}
+
+/** An order is paid from its buyer's own wallet: by the buyer, or by a server that acts in the buyer's name. */
+function checkWallet({ view }: FoundOrder, caller: Identity | undefined, token: string | undefined): void {
+  if (token !== undefined) throw invalid("token", "a wallet is charged without a token");
+  const isOwner = caller?.isServer ? isMember(view.customerId) : caller?.customerId === view.customerId;
+  if (!isOwner) throw new OnrushError("FORBIDDEN", "The order is not that of the wallet's owner.");
 }
 
 interface Wish {

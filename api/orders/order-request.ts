@@ -6,6 +6,7 @@ import { PAYMENT_METHODS } from "../../engine/order.ts";
 import { ORDER_STATUSES } from "../../engine/order-state.ts";
 import type { EndpointDocs } from "../http/endpoint.ts";
 import { amount, invalid, text } from "../http/fields.ts";
+import { isMember } from "./lookup.ts";
 import { orderItemSchema } from "./representation.ts";
 
 export const ITEMS_MAX = 100;
@@ -136,18 +137,25 @@ export function checkMeans(members: Readonly<Record<string, unknown>>, isSignedI
   const discount = ["couponCode", "points"].find((name) => members[name] !== undefined);
   if (!paysByWallet && discount === undefined) return;
   if (!isSignedIn) throw new OnrushError("UNAUTHENTICATED", "Wallet, coupons and points need a member's token.");
-  if (paysByWallet) throw invalid("payment.method", "wallets cannot be paid by here yet");
-  throw invalid(discount ?? "", "is not taken here yet");
+  if (discount !== undefined) throw invalid(discount, "is not taken here yet");
 }
 
-/** Checks how it is to be paid: the gateway's token may be missing only where there is a default. */
+/**
+ * Checks how it is to be paid: the gateway's token may be missing only where there is a default, and a wallet is the
+ * buyer's own, who must be a member.
+ */
 export function checkPayment<P extends { method: string; token?: string | undefined }>(
   payment: P | undefined,
   gateway: "simulated" | "http" | "stripe",
+  customerId: string,
 ): P | undefined {
   const byCard = payment === undefined || payment.method === "card";
   if (byCard && payment?.token === undefined && gateway !== "simulated") {
     throw invalid("payment.token", "a card payment needs the gateway's token");
+  }
+  if (payment?.method === "wallet") {
+    if (!isMember(customerId)) throw invalid("payment.method", "only members have a wallet");
+    if (payment.token !== undefined) throw invalid("payment.token", "a wallet is charged without a token");
   }
   return payment;
 }

@@ -73,7 +73,7 @@ export function createPlacing({ limits, metrics, tokens, log }: Edge, deps: ApiD
         customerId,
         items,
         price,
-        payment: checkPayment(payment, config.paymentGateway),
+        payment: checkPayment(payment, config.paymentGateway, customerId),
         address,
         idempotencyKey,
       };

@@ -22,6 +22,14 @@ export function makeCustomerId(): string {
   return makeId("cus");
 }
 
+const MEMBER_ID = /^cus_[0-9a-z]{24}$/;
+
+/** Whether there is, or was before an erasure, a member of this id. */
+export async function isMemberKnown(db: Queryable, id: string): Promise<boolean> {
+  if (!MEMBER_ID.test(id)) return false;
+  return (await db.query("SELECT FROM users WHERE id = $1", [id])).rowCount === 1;
+}
+
 export async function findUserByEmail(db: Queryable, email: string): Promise<User | undefined> {
   const result = await db.query<User>(`SELECT ${COLUMNS} FROM users WHERE email = $1 AND erased_at IS NULL`, [email]);
   return result.rows[0];

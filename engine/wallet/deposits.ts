@@ -6,6 +6,7 @@ import { invalidInput, type Operator } from "../catalogue/operator.ts";
 import { OnrushError } from "../errors.ts";
 import { REASON_LENGTH_MAX, recordAudit } from "../ledger/audit.ts";
 import { transaction } from "../ledger/database.ts";
+import { isMemberKnown } from "../members/users.ts";
 import { AMOUNT_MAX } from "../money.ts";
 import { lockAccounts, openAccount } from "./accounts.ts";
 import { transferName } from "./charges.ts";
@@ -47,21 +48,22 @@ export async function depositTo(
   operator: Operator,
 ): Promise<{ readonly deposit: Deposit; readonly isReplayed: boolean }> {
   const { customerId, amount, currency, key } = wanted;
+  if (!(await isMemberKnown(pool, customerId))) throw unknownMember(customerId);
   if (!Number.isSafeInteger(amount) || amount < 1 || amount > AMOUNT_MAX) {
     throw invalidInput("amount", `must be a whole number from 1 to ${AMOUNT_MAX}`);
   }
   const reference = `${customerId}:${key ?? randomUUID()}`;
   const reason = operator.reason?.slice(0, REASON_LENGTH_MAX) || null;
   return await transaction(pool, async (client) => {
-    const member = await lockMember(client, customerId);
-    const known = member && (await findDeposit(client, reference));
+    const isErased = await lockMember(client, customerId);
+    const known = await findDeposit(client, reference);
     if (known) {
       if (known.amount !== amount || known.currency !== currency || known.reason !== reason) {
         throw new OnrushError("IDEMPOTENCY_CONFLICT", "This key was sent with another deposit.");
       }
       return { deposit: depositOf(known, customerId), isReplayed: true };
     }
-    if (!member || member.isErased) throw unknownMember(customerId);
+    if (isErased) throw unknownMember(customerId);
     await openAccount(client, customerId, currency);
     const [account] = await lockAccounts(client, [customerId], [currency]);
     if (!account) throw new Error(`the account of ${customerId} in ${currency} is not there`);
@@ -91,13 +93,13 @@ function depositOf({ transferId, amount, currency, balance, at }: DepositRow, cu
   return { id: transferName(transferId), customerId, amount, currency, balance, at };
 }
 
-/** Of two deposits to a member, and of a deposit and the member's erasure, one waits for the other. */
-async function lockMember(client: pg.ClientBase, id: string): Promise<{ readonly isErased: boolean } | undefined> {
+/** Of two deposits to a member, and of a deposit and the member's erasure, one waits for the other. @returns whether the member is erased */
+async function lockMember(client: pg.ClientBase, id: string): Promise<boolean> {
   const result = await client.query<{ isErased: boolean }>(
     `SELECT erased_at IS NOT NULL AS "isErased" FROM users WHERE id = $1 FOR NO KEY UPDATE`,
     [id],
   );
-  return result.rows[0];
+  return result.rows[0]?.isErased === true;
 }
 
 async function findDeposit(client: pg.ClientBase, reference: string): Promise<DepositRow | undefined> {
