@@ -36,6 +36,7 @@ import { saleAdminRoutes } from "./sales/admin-routes.ts";
 import { saleRoutes } from "./sales/routes.ts";
 import { StockView } from "./sales/stock-view.ts";
 import { paymentWebhookRoute } from "./webhooks/payment-routes.ts";
+import { walletRoutes } from "./wallet/routes.ts";
 import { exposeStatusCounters } from "./ws/counters.ts";
 import { ticketRoute } from "./ws/tickets.ts";
 
@@ -84,6 +85,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   honourRoute(edge, deps);
   rebuildRoutes(edge, deps);
   paymentWebhookRoute(edge, deps);
+  walletRoutes(edge, deps);
   ticketRoute(edge, deps);
   proofRoutes(edge, deps);
   explanationRoutes(edge, deps);
