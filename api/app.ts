@@ -35,8 +35,8 @@ import { rebuildRoutes } from "./recovery/rebuild-routes.ts";
 import { saleAdminRoutes } from "./sales/admin-routes.ts";
 import { saleRoutes } from "./sales/routes.ts";
 import { StockView } from "./sales/stock-view.ts";
-import { paymentWebhookRoute } from "./webhooks/payment-routes.ts";
 import { walletRoutes } from "./wallet/routes.ts";
+import { paymentWebhookRoute } from "./webhooks/payment-routes.ts";
 import { exposeStatusCounters } from "./ws/counters.ts";
 import { ticketRoute } from "./ws/tickets.ts";
 

@@ -33,7 +33,7 @@ export interface paths {
     post: {
       parameters: { path: { id: string; }; };
       requestBody: { content: { "application/json": components["schemas"]["PaymentRequest"] } };
-      responses: { 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Order"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+      responses: { 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Order"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
   "/api/v1/orders/{id}/fulfilment": {
@@ -349,7 +349,7 @@ export interface paths {
   "/api/v1/admin/audit": {
     /** List what operators did */
     get: {
-      parameters: { query?: { limit?: number; cursor?: string; subject?: string; actor?: string; action?: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.fulfil" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "api_key.create" | "api_key.revoke"; }; };
+      parameters: { query?: { limit?: number; cursor?: string; subject?: string; actor?: string; action?: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.fulfil" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "wallet.deposit" | "api_key.create" | "api_key.revoke"; }; };
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["AuditPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
@@ -382,6 +382,42 @@ export interface paths {
       parameters: { header?: { "webhook-id"?: string; "webhook-timestamp"?: string; "webhook-signature"?: string; }; };
       requestBody: { content: { "application/json": { type: string; data?: { key?: string; }; } } };
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["ReceivedPaymentEvent"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/wallet": {
+    /** Read one's own wallet */
+    get: {
+      parameters: { query?: { currency?: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Wallet"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/wallet/transactions": {
+    /** List what moved in one's own wallet */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; currency?: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["WalletTransactionPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/wallets/{customerId}": {
+    /** Read a member's wallet */
+    get: {
+      parameters: { query?: { currency?: string; }; path: { customerId: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Wallet"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/wallets/{customerId}/transactions": {
+    /** List what moved in a member's wallet */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; currency?: string; }; path: { customerId: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["WalletTransactionPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/wallets/{customerId}/deposits": {
+    /** Book what a member has paid in */
+    post: {
+      parameters: { header?: { "idempotency-key"?: string; }; path: { customerId: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["NewDeposit"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Deposit"]; } }; 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Deposit"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 422: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
   "/api/v1/ws-tickets": {
@@ -509,12 +545,17 @@ export interface components {
     DeadLetterReplay: { reason?: string; };
     DeadLetterDiscard: { reason: string; };
     AuditPage: { items: (components["schemas"]["AuditEntry"])[]; nextCursor?: string; };
-    AuditEntry: { id: number; at: string; actor: string; action: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.fulfil" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "api_key.create" | "api_key.revoke"; subject: string; before?: unknown; after?: unknown; reason: string | null; };
+    AuditEntry: { id: number; at: string; actor: string; action: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.fulfil" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "wallet.deposit" | "api_key.create" | "api_key.revoke"; subject: string; before?: unknown; after?: unknown; reason: string | null; };
     Rebuild: { id: string; saleId: string; apply: boolean; state: "queued" | "done" | "failed"; actor: string; requestedAt: string; endedAt?: string; error?: string; reports: (components["schemas"]["PartitionRebuild"])[]; };
     PartitionRebuild: { saleId: string; partition: number; from: { epoch: number; seq: number; }; survivors: number; lost?: { fromSeq: number; toSeq: number; }; heldBack: { [member: string]: unknown; }; holds: number; stock: ({ productId: string; available: number; reserved: number; sold: number; undelivered: number; })[]; epoch?: number; };
     RebuildRequest: { apply?: boolean; };
     RebuildPage: { items: (components["schemas"]["Rebuild"])[]; nextCursor?: string; };
     ReceivedPaymentEvent: { id: string; replayed: boolean; };
+    Wallet: { currency: string; balance: number; customerId: string; balances: ({ currency: string; balance: number; })[]; };
+    WalletTransactionPage: { items: (components["schemas"]["WalletTransaction"])[]; nextCursor?: string; };
+    WalletTransaction: { id: string; type: "deposit" | "charge" | "refund"; amount: number; currency: string; balance: number; orderTrackingId?: string; at: string; };
+    Deposit: { id: string; customerId: string; amount: number; currency: string; balance: number; at: string; };
+    NewDeposit: { amount: number; currency?: string; reason?: string; };
     ProofKey: { keyId: string; algorithm: "Ed25519"; publicKey: string; };
     ConservationProof: { proof: { format: string; keyId: string; [member: string]: unknown; }; signature: string; };
     Explanation: { type: "accepted" | "refused" | "pending" | "set aside" | "counted"; [member: string]: unknown; };

@@ -53,6 +53,8 @@ const MEMBERS = [
   "POST /api/v1/auth/password",
   "POST /api/v1/auth/verification-mails",
   "GET /api/v1/orders",
+  "GET /api/v1/wallet",
+  "GET /api/v1/wallet/transactions",
   "POST /api/v1/ws-tickets",
 ];
 /** For support and administrators. */
@@ -64,6 +66,8 @@ const OPERATORS = [
   "GET /api/v1/admin/orders/export",
   "GET /api/v1/admin/orders/{id}/explanation",
   "GET /api/v1/admin/overview",
+  "GET /api/v1/wallets/{customerId}",
+  "GET /api/v1/wallets/{customerId}/transactions",
 ];
 /** For whoever signs what they send; no token opens them. */
 const SIGNED = ["POST /api/v1/webhooks/payments"];
