@@ -80,6 +80,11 @@ const environment = z.object({
   PAYMENT_GATEWAY_URL: url("http:", "https:").optional(),
   PAYMENT_GATEWAY_KEY: z.string().min(16, "must have at least 16 characters").optional(),
   PAYMENT_GATEWAY_IN_PROCESS: flag.default(false),
+  PAYMENT_PENDING_MS: wholeNumber(0, 86_400_000).default(3_000),
+  PAYMENT_LATENCY_MS: wholeNumber(0, 60_000).default(0),
+  PAYMENT_LATENCY_JITTER_MS: wholeNumber(0, 60_000).default(0),
+  PAYMENT_WEBHOOKS: flag.default(true),
+  PAYMENT_WEBHOOK_URL: url("http:", "https:").optional(),
   PAYMENT_WEBHOOK_SECRET: webhookSecret.optional(),
   PAYMENT_WEBHOOK_SECRET_PREVIOUS: webhookSecret.optional(),
   CORS_ORIGINS: list.default([]),
@@ -136,6 +141,18 @@ export interface Config {
   readonly paymentGatewayKey: string | undefined;
   /** Whether the simulated provider runs within the worker's process, without the network between them. */
   readonly paymentGatewayInProcess: boolean;
+  /** How the simulated provider behaves. */
+  readonly simulatedPayments: {
+    /** Until `tok_pending` succeeds. */
+    readonly pendingMs: number;
+    /** What the answer to a charge or a refund takes: this, and up to the jitter more. */
+    readonly latencyMs: number;
+    readonly latencyJitterMs: number;
+    /** Whether it sends webhooks. */
+    readonly webhooks: boolean;
+    /** Where to; else to the API of its own instance. */
+    readonly webhookUrl: string | undefined;
+  };
   /** One of them signs what the payment provider tells the API: the present one, then the one before. None: nothing is taken. */
   readonly paymentWebhookSecrets: readonly string[];
   readonly corsOrigins: readonly string[];
@@ -196,6 +213,13 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     paymentGatewayUrl: e.PAYMENT_GATEWAY_URL,
     paymentGatewayKey: e.PAYMENT_GATEWAY_KEY,
     paymentGatewayInProcess: e.PAYMENT_GATEWAY_IN_PROCESS,
+    simulatedPayments: {
+      pendingMs: e.PAYMENT_PENDING_MS,
+      latencyMs: e.PAYMENT_LATENCY_MS,
+      latencyJitterMs: e.PAYMENT_LATENCY_JITTER_MS,
+      webhooks: e.PAYMENT_WEBHOOKS,
+      webhookUrl: e.PAYMENT_WEBHOOK_URL,
+    },
     paymentWebhookSecrets: [e.PAYMENT_WEBHOOK_SECRET, e.PAYMENT_WEBHOOK_SECRET_PREVIOUS].filter((s) => s !== undefined),
     corsOrigins: e.CORS_ORIGINS,
     logLevel: e.LOG_LEVEL,

@@ -90,7 +90,8 @@ class Instance {
     const servers = await startServers(config, directory, secrets, (spec) => this.#run(spec));
     await this.#stage("Migrating the database", () => parts.migrate(servers.databaseUrl));
     await this.#stage("Seeding the catalogue", () => parts.seed(servers, config));
-    const paymentGateway = await this.#startPaymentGateway(parts.paymentGateway, config, servers, env);
+    const { paymentWebhook } = secrets;
+    const paymentGateway = await this.#startPaymentGateway(parts.paymentGateway, config, servers, paymentWebhook, env);
     const proofKeyFile = ownProofKey(config, directory);
     const facts = { env, config, port, dataDirectory: directory.path, secrets, servers, paymentGateway, proofKeyFile };
     const apiUrl = await this.#startRoles(parts.roles, facts);
@@ -132,10 +133,12 @@ class Instance {
     entry: string | undefined,
     config: Config,
     servers: Servers,
+    webhookSecret: string,
     env: Environment,
   ): Promise<PaymentGatewayAccess | undefined> {
-    const access = entry === undefined ? undefined : ownPaymentGateway(config, servers.paymentGatewayPort);
-    if (entry === undefined || !access) return undefined;
+    if (entry === undefined) return undefined;
+    const access = ownPaymentGateway(config, servers.paymentGatewayPort, webhookSecret);
+    if (!access) return undefined;
     await this.#run(paymentGatewayProcess(entry, access, servers.databaseUrl, env));
     return access;
   }
@@ -210,7 +213,8 @@ function runtimeFile(
   const pids: Record<string, number> = { supervisor: process.pid };
   for (const [name, { pid }] of processes) if (pid !== undefined) pids[name.toLowerCase()] = pid;
   const { redisUrl, databaseUrl } = servers;
-  return { apiUrl, redisUrl, databaseUrl, ...(paymentGateway && { paymentGateway }), pids };
+  const provider = paymentGateway && { url: paymentGateway.url, key: paymentGateway.key };
+  return { apiUrl, redisUrl, databaseUrl, ...(provider && { paymentGateway: provider }), pids };
 }
 
 function explain(error: unknown): string {

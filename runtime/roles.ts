@@ -85,6 +85,7 @@ export function roleEnvironment(role: Role, facts: RoleFacts): RoleEnvironment {
     GUEST_ORDERS: String(config.guestOrders),
     ADMIN_EMAIL: config.adminEmail,
     ...(role === "worker" ? paymentGatewayEnvironment(facts) : { PAYMENT_GATEWAY_KEY: undefined }),
+    ...webhookEnvironment(role, facts),
     // The API makes the first administrator; nobody else needs to know.
     ADMIN_PASSWORD: role === "api" ? (config.adminPassword ?? servers.generatedAdminPassword) : undefined,
   };
@@ -95,5 +96,15 @@ function paymentGatewayEnvironment({ config, paymentGateway }: RoleFacts): RoleE
   return {
     PAYMENT_GATEWAY_URL: paymentGateway?.url ?? config.paymentGatewayUrl,
     PAYMENT_GATEWAY_KEY: paymentGateway?.key ?? config.paymentGatewayKey,
+  };
+}
+
+/** The API checks by it what the provider tells; a worker that is its own provider signs by it. */
+function webhookEnvironment(role: Role, { env, config, paymentGateway }: RoleFacts): RoleEnvironment {
+  const secret = config.paymentWebhookSecrets[0] ?? paymentGateway?.webhooks?.secret;
+  const signs = role === "worker" && config.paymentGatewayInProcess;
+  return {
+    PAYMENT_WEBHOOK_SECRET: role === "api" || signs ? secret : undefined,
+    PAYMENT_WEBHOOK_SECRET_PREVIOUS: role === "api" ? env["PAYMENT_WEBHOOK_SECRET_PREVIOUS"] : undefined,
   };
 }

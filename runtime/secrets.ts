@@ -2,6 +2,7 @@
 // tokens, receipts and the servers' state survive a restart.
 import { randomBytes, randomUUID } from "node:crypto";
 import { z } from "zod";
+import { isWebhookSecret, newWebhookSecret } from "../engine/webhooks/signature.ts";
 import type { DataDirectory } from "./data-directory.ts";
 import { REDIS_ROLES } from "./embedded/redis-acl.ts";
 import { StartFailure } from "./failure.ts";
@@ -18,23 +19,26 @@ const Secrets = z.object({
   instanceId: z.uuid(),
   jwt: secret,
   receipt: secret,
+  /** Signs what this instance's own payment provider tells its API. */
+  paymentWebhook: z.string().refine(isWebhookSecret),
   adminPassword: secret,
   adminPasswordShown: z.boolean(),
   postgres: secret,
   redis: z.record(z.enum(REDIS_ROLES), secret),
 });
 export type Secrets = z.infer<typeof Secrets>;
+/** Files of earlier versions lack what was added later. */
+const Kept = Secrets.partial({ paymentWebhook: true });
 
 /** The kept secrets, or new ones. */
 export function loadSecrets(directory: DataDirectory): Secrets {
-  const kept = directory.readJson(FILE);
-  if (kept !== undefined) {
-    const parsed = Secrets.safeParse(kept);
-    if (!parsed.success) throw new StartFailure(`${directory.file(FILE)} is damaged; restore it from a backup.`);
-    return parsed.data;
-  }
-  const secrets = createSecrets();
-  directory.writeJson(FILE, secrets);
+  const file = directory.readJson(FILE);
+  const kept = file === undefined ? undefined : Kept.safeParse(file);
+  if (kept?.success === false) throw new StartFailure(`${directory.file(FILE)} is damaged; restore it from a backup.`);
+  const secrets: Secrets = kept
+    ? { ...kept.data, paymentWebhook: kept.data.paymentWebhook ?? newWebhookSecret() }
+    : createSecrets();
+  if (kept?.data.paymentWebhook === undefined) directory.writeJson(FILE, secrets);
   return secrets;
 }
 
@@ -48,6 +52,7 @@ function createSecrets(): Secrets {
     instanceId: randomUUID(),
     jwt: newSecret(SECRET_BYTES),
     receipt: newSecret(SECRET_BYTES),
+    paymentWebhook: newWebhookSecret(),
     adminPassword: newSecret(ADMIN_PASSWORD_BYTES),
     adminPasswordShown: false,
     postgres: newSecret(SECRET_BYTES),

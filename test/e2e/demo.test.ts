@@ -133,8 +133,8 @@ describe("on an instance that is hit in the middle of the rush", () => {
     ],
     [
       "Nothing is charged twice, nor for nothing",
-      `INSERT INTO simulated_gateway.charges (key, amount, currency, token, outcome, reference)
-       VALUES (${SOME_ORDER} || ':9', 0, 'KRW', 'tok_ok', 'succeeded', 'twice')`,
+      `INSERT INTO simulated_gateway.charges (key, amount, currency, token, ends_as, outcome, ended_at, reference)
+       VALUES (${SOME_ORDER} || ':9', 0, 'KRW', 'tok_ok', 'succeeded', 'succeeded', now(), 'twice')`,
       `DELETE FROM simulated_gateway.charges WHERE key = ${SOME_ORDER} || ':9'`,
     ],
     [

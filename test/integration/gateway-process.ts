@@ -28,7 +28,11 @@ export interface GatewayProcess {
   stop(): Promise<void>;
 }
 
-export async function startGatewayProcess(databaseUrl: string): Promise<GatewayProcess> {
+/** @param settings further environment */
+export async function startGatewayProcess(
+  databaseUrl: string,
+  settings: Record<string, string> = {},
+): Promise<GatewayProcess> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const folder = mkdtempSync(path.join(tmpdir(), "onrush-test-gateway-"));
@@ -38,6 +42,7 @@ export async function startGatewayProcess(databaseUrl: string): Promise<GatewayP
     DATABASE_URL: databaseUrl,
     PORT: String(port),
     PAYMENT_GATEWAY_KEY: API_KEY,
+    ...settings,
   };
   const spec: ServerSpec = {
     name: "The payment gateway",

@@ -1,6 +1,6 @@
 // What the provider's service promises to anybody who speaks its protocol.
 import { randomUUID } from "node:crypto";
-import { afterAll, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 import { createTestDatabase } from "../support/postgres.ts";
 import { startGatewayProcess } from "./gateway-process.ts";
 
@@ -66,6 +66,39 @@ describe("a charge", () => {
     });
     expect((await found(key)).body["id"]).toBe(first.body["id"]);
     expect(await charge(key, { token: "tok_pending" })).toEqual(await found(key));
+  });
+
+  describe("in another mode", () => {
+    const mode = (name: string) => gateway.ask("PUT", "/charge-mode", { mode: name });
+    afterEach(() => mode("accept"));
+
+    test.for([
+      ["flaky", [503, 503, 200, 200], "succeeded"],
+      ["refuse", [200, 200, 200, 200], "declined"],
+    ] as const)("%s: new ones answer %o", async ([name, statuses, status]) => {
+      const before = await charged();
+      await mode(name);
+      const key = newKey();
+      for (const expected of statuses) expect((await charge(key)).status).toBe(expected);
+      expect(await found(key)).toMatchObject({ body: { status } });
+      expect(await charge(before)).toMatchObject({ status: 200, body: { status: "succeeded" } });
+      await mode("accept");
+      expect(await found(key)).toMatchObject({ body: { status } });
+    });
+
+    test("unavailable: nothing is charged while it lasts, over a kill too, and what was asked for is charged afterwards", async () => {
+      await mode("unavailable");
+      const [key, pending] = [newKey(), newKey()];
+      expect((await charge(key)).status).toBe(503);
+      await gateway.kill();
+      await gateway.restart();
+      for (let call = 0; call < 4; call += 1) expect((await charge(key)).status).toBe(503);
+      expect((await charge(pending, { token: "tok_pending" })).status).toBe(503);
+      expect((await found(key)).status).toBe(404);
+      await mode("accept");
+      expect(await charge(key)).toMatchObject({ status: 200, body: { status: "succeeded" } });
+      expect(await charge(pending, { token: "tok_pending" })).toMatchObject({ body: { status: "processing" } });
+    });
   });
 
   test.for([{ amount: 1_001 }, { currency: "USD" }, { token: "tok_declined" }, { reference: "another order" }])(
@@ -152,6 +185,15 @@ describe("a refund", () => {
     expect(await refund(newKey(), key, 100)).toMatchObject({ status: 409, body: { code: "refund_refused" } });
   });
 
+  test("fails twice in the flaky mode, and is made once then", async () => {
+    const chargeKey = await charged();
+    await gateway.ask("PUT", "/refund-mode", { mode: "flaky" });
+    const key = newKey();
+    for (const status of [503, 503, 200, 200]) expect((await refund(key, chargeKey, 400)).status).toBe(status);
+    await gateway.ask("PUT", "/refund-mode", { mode: "accept" });
+    expect((await refund(newKey(), chargeKey, 601)).status).toBe(409);
+  });
+
   test("is refused in the refusing mode, over a kill too, and made under the same key afterwards", async () => {
     const chargeKey = await charged();
     const key = newKey();
@@ -203,6 +245,7 @@ describe("a request that cannot be taken", () => {
       ["POST", "/charges/batch"],
       ["GET", "/charges/x"],
       ["POST", "/refunds"],
+      ["PUT", "/charge-mode"],
       ["PUT", "/refund-mode"],
       ["GET", "/ledger"],
     ] as const) {

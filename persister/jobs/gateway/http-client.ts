@@ -30,6 +30,9 @@ export interface HttpCall {
   /** Appended to the server's URL; percent-encoded. */
   readonly path: string;
   readonly idempotencyKey?: string;
+  /** Further ones. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Bytes are JSON already. */
   readonly body?: unknown;
   /** The caller's own patience, besides the client's. */
   readonly signal?: AbortSignal;
@@ -45,7 +48,7 @@ export interface HttpClient {
 export interface HttpClientOptions {
   /** May end in a path. */
   readonly url: string;
-  readonly apiKey: string;
+  readonly apiKey?: string;
   readonly timeoutMs: number;
   /** Further calls wait for a connection, within their time. */
   readonly connectionsMax: number;
@@ -65,13 +68,14 @@ export function openHttpClient({ url, apiKey, timeoutMs, connectionsMax }: HttpC
   const agent = new Agent({ keepAlive: true, maxSockets: connectionsMax, timeout: IDLE_MS, scheduling: "lifo" });
   const prefix = base.pathname.replace(/\/$/, "");
   const at = { protocol: base.protocol, hostname: unbracketed(base.hostname), port: base.port };
-  const authorization = `Bearer ${apiKey}`;
+  const authorization = apiKey === undefined ? undefined : `Bearer ${apiKey}`;
 
-  const call = ({ method, path, idempotencyKey, body, signal }: HttpCall) =>
+  const call = ({ method, path, idempotencyKey, headers: further, body, signal }: HttpCall) =>
     new Promise<HttpAnswer>((resolve, reject) => {
-      const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+      const payload = payloadOf(body);
       const headers = {
-        authorization,
+        ...(authorization !== undefined && { authorization }),
+        ...further,
         ...(payload && { "content-type": "application/json", "content-length": payload.length }),
         ...(idempotencyKey !== undefined && { "idempotency-key": idempotencyKey }),
       };
@@ -114,6 +118,11 @@ export function openHttpClient({ url, apiKey, timeoutMs, connectionsMax }: HttpC
       sending.end(payload);
     });
   return { call, close: () => agent.destroy() };
+}
+
+function payloadOf(body: unknown): Buffer | undefined {
+  if (body === undefined || Buffer.isBuffer(body)) return body;
+  return Buffer.from(JSON.stringify(body));
 }
 
 async function readAnswer(response: http.IncomingMessage): Promise<HttpAnswer> {

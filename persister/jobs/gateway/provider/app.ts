@@ -11,9 +11,9 @@ import {
   Key,
   keyReused,
   LedgerQuery,
+  ModeBody,
   parse,
   RefundBody,
-  RefundModeBody,
   Refusal,
   unavailable,
 } from "./protocol.ts";
@@ -72,8 +72,13 @@ export function createProviderApp(provider: Provider, apiKey: string, log: Logge
     if (!refund) throw new Refusal(404, "refund_not_found", "No money moved under this key.");
     return c.json({ id: refund.id, status: "succeeded" });
   });
+  app.put("/charge-mode", async (c) => {
+    const { mode } = parse(ModeBody, await readJson(c));
+    await provider.setChargeMode(mode);
+    return c.json({ mode });
+  });
   app.put("/refund-mode", async (c) => {
-    const { mode } = parse(RefundModeBody, await readJson(c));
+    const { mode } = parse(ModeBody, await readJson(c));
     await provider.setRefundMode(mode);
     return c.json({ mode });
   });

@@ -2,7 +2,9 @@
 // What is `succeeded` or `declined` under a key never changes; what is `processing` succeeds when its time has come.
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
-import { type ChargeState, FLAKY_FAILURES, firstState } from "./tokens.ts";
+import { FLAKY_FAILURES } from "./modes.ts";
+import { behaviourOf, type ChargeState } from "./tokens.ts";
+import { tellingEndsOf } from "./webhooks.ts";
 
 /** What a merchant asks for. Under one key it must be the same every time. */
 export interface ChargeParameters {
@@ -15,10 +17,11 @@ export interface ChargeParameters {
   readonly reference?: string | undefined;
 }
 
-/** What may still change by itself. */
-export interface Processing {
+export interface BookingOptions {
   /** How long a charge is processed that is not decided at once. */
   readonly processingMs: number;
+  /** Whether the merchant is told of what ends. */
+  readonly tells: boolean;
 }
 
 export interface Charge {
@@ -61,32 +64,25 @@ export function isSameCharge(charge: Charge, asked: ChargeParameters): boolean {
 export async function bookCharges(
   pool: pg.Pool,
   asked: readonly ChargeParameters[],
-  { processingMs }: Processing,
+  { processingMs, tells }: BookingOptions,
 ): Promise<Charge[]> {
   // One statement may touch a row only once: repetitions of a key that arrive together are one call.
   const byKey = new Map(asked.map((charge) => [charge.key, charge]));
   // In key order, so that two processes that charge the same keys cannot deadlock.
   const distinct = [...byKey.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+  const behaviours = distinct.map(({ token }) => behaviourOf(token));
   const result = await pool.query<Charge>({
-    name: "bookCharges",
-    text: `INSERT INTO simulated_gateway.charges AS c
-       (key, amount, currency, token, merchant_reference, outcome, reference, decides_at)
-     SELECT a.*, CASE WHEN a.outcome = 'processing' THEN now() + $9 * interval '1 millisecond' END
-     FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
-       AS a (key, amount, currency, token, merchant_reference, outcome, reference)
-     ON CONFLICT (key) DO UPDATE SET calls = c.calls + 1,
-       outcome = CASE WHEN c.outcome = 'error' AND c.token = 'tok_flaky' AND c.calls >= $8
-         AND (c.amount, c.currency, c.token) = (EXCLUDED.amount, EXCLUDED.currency, EXCLUDED.token)
-         THEN 'succeeded' ELSE c.outcome END
-     RETURNING ${COLUMNS}`,
+    name: tells ? "bookAndTellCharges" : "bookCharges",
+    text: tells ? BOOK_AND_TELL : BOOK,
     values: [
       distinct.map((charge) => charge.key),
       distinct.map((charge) => charge.amount),
       distinct.map((charge) => charge.currency),
       distinct.map((charge) => charge.token),
       distinct.map((charge) => charge.reference ?? null),
-      distinct.map((charge) => firstState(charge.token)),
       distinct.map(() => `ch_${randomUUID()}`),
+      behaviours.map(({ endsAs }) => endsAs),
+      behaviours.map(({ failures }) => failures),
       FLAKY_FAILURES,
       processingMs,
     ],
@@ -95,18 +91,49 @@ export async function bookCharges(
   return asked.map((charge) => booked.get(charge.key) as Charge);
 }
 
+/** A failed charge `c` is tried again, as it was asked for, and has failed often enough. */
+const RECOVERS = `(c.outcome = 'error' AND c.calls >= c.failures
+  AND (c.amount, c.currency, c.token) = (EXCLUDED.amount, EXCLUDED.currency, EXCLUDED.token)
+  AND (SELECT mode FROM simulated_gateway.charge_mode) <> 'unavailable')`;
+
+const BOOKED = `INSERT INTO simulated_gateway.charges AS c (key, amount, currency, token, merchant_reference, reference,
+    ends_as, failures, outcome, decides_at, ended_at)
+  SELECT new.*, CASE WHEN outcome = 'processing' THEN now() + $10 * interval '1 millisecond' END,
+    CASE WHEN outcome IN ('succeeded', 'declined') THEN now() END
+  FROM (
+    SELECT key, amount, currency, token, merchant_reference, reference,
+      CASE mode WHEN 'refuse' THEN 'declined' ELSE ends_as END,
+      CASE mode WHEN 'flaky' THEN greatest(failures, $9::integer) ELSE failures END,
+      CASE WHEN mode IN ('flaky', 'unavailable') THEN 'error' WHEN mode = 'refuse' THEN 'declined'
+        WHEN failures > 0 THEN 'error' ELSE ends_as END AS outcome
+    FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[])
+      AS asked (key, amount, currency, token, merchant_reference, reference, ends_as, failures),
+      simulated_gateway.charge_mode
+  ) new
+  ON CONFLICT (key) DO UPDATE SET calls = c.calls + 1,
+    outcome = CASE WHEN ${RECOVERS} THEN c.ends_as ELSE c.outcome END,
+    decides_at = CASE WHEN ${RECOVERS} AND c.ends_as = 'processing' THEN now() + $10 * interval '1 millisecond'
+      ELSE c.decides_at END,
+    ended_at = CASE WHEN ${RECOVERS} AND c.ends_as IN ('succeeded', 'declined') THEN now() ELSE c.ended_at END
+  RETURNING c.*`;
+const BOOK = `WITH c AS (${BOOKED}) SELECT ${COLUMNS} FROM c`;
+const BOOK_AND_TELL = `WITH c AS (${BOOKED}), told AS (${tellingEndsOf("c")}) SELECT ${COLUMNS} FROM c`;
+
+const DECIDED = `UPDATE simulated_gateway.charges c SET outcome = 'succeeded', ended_at = now()
+  FROM due WHERE c.key = due.key RETURNING c.*`;
+
 /** Lets the charges succeed whose time in processing is over. @returns how many of a batch; fewer than it holds: all */
-export async function decideCharges(pool: pg.Pool, limit: number): Promise<number> {
-  const result = await pool.query({
-    name: "decideCharges",
+export async function decideCharges(pool: pg.Pool, limit: number, tells: boolean): Promise<number> {
+  const result = await pool.query<{ decided: number }>({
+    name: tells ? "decideAndTellCharges" : "decideCharges",
     text: `WITH due AS (
        SELECT key FROM simulated_gateway.charges WHERE outcome = 'processing' AND decides_at <= now()
        ORDER BY decides_at LIMIT $1 FOR UPDATE SKIP LOCKED
-     )
-     UPDATE simulated_gateway.charges c SET outcome = 'succeeded' FROM due WHERE c.key = due.key`,
+     ), decided AS (${DECIDED})${tells ? `, told AS (${tellingEndsOf("decided")})` : ""}
+     SELECT count(*)::integer AS decided FROM decided`,
     values: [limit],
   });
-  return result.rowCount ?? 0;
+  return result.rows[0]?.decided ?? 0;
 }
 
 /** The charge that moved money, was declined, or is processed, under the key. */

@@ -7,6 +7,7 @@ import { ConfigError } from "../../../../engine/config.ts";
 import { openPool } from "../../../../engine/ledger/database.ts";
 import { createLogger } from "../../../../engine/log.ts";
 import { STOP_TIMEOUT_MS } from "../../../../engine/service.ts";
+import { isWebhookSecret } from "../../../../engine/webhooks/signature.ts";
 import { createProviderApp } from "./app.ts";
 import { openProvider } from "./provider.ts";
 
@@ -15,7 +16,15 @@ const Environment = z.object({
   HOST: z.string().min(1).default("127.0.0.1"),
   PORT: z.coerce.number().int().min(0).max(65_535),
   PAYMENT_GATEWAY_KEY: z.string().min(16, "must have at least 16 characters"),
-  PENDING_MS: z.coerce.number().int().min(0).max(86_400_000).default(3_000),
+  PAYMENT_PENDING_MS: z.coerce.number().int().min(0).default(3_000),
+  PAYMENT_LATENCY_MS: z.coerce.number().int().min(0).default(0),
+  PAYMENT_LATENCY_JITTER_MS: z.coerce.number().int().min(0).default(0),
+  // Without both no webhooks are sent.
+  PAYMENT_WEBHOOK_URL: z.string().optional(),
+  PAYMENT_WEBHOOK_SECRET: z
+    .string()
+    .refine(isWebhookSecret, "must be whsec_ and the base64 of 24 to 64 bytes")
+    .optional(),
   LOG_LEVEL: z.string().default("info"),
 });
 
@@ -38,7 +47,14 @@ const poolOptions = { connectionsMax: 6, applicationName: "simulated gateway", s
 const pool = openPool(env.DATABASE_URL, poolOptions, (error) =>
   log.warn({ err: error }, "a Postgres connection broke"),
 );
-const provider = openProvider(pool, { pendingMs: env.PENDING_MS, log });
+const { PAYMENT_WEBHOOK_URL: url, PAYMENT_WEBHOOK_SECRET: secret } = env;
+const provider = openProvider(pool, {
+  pendingMs: env.PAYMENT_PENDING_MS,
+  latencyMs: env.PAYMENT_LATENCY_MS,
+  latencyJitterMs: env.PAYMENT_LATENCY_JITTER_MS,
+  webhooks: url && secret ? { url, secret } : undefined,
+  log,
+});
 await provider.check().catch(die);
 const server = createAdaptorServer({
   fetch: createProviderApp(provider, env.PAYMENT_GATEWAY_KEY, log).fetch,

@@ -11,13 +11,16 @@
 //                        409 refund_exceeds_charge, refund_refused
 //   GET  /refunds/{key}  200 | 404
 //   GET  /ledger         ?after=KEY&limit=N: {charges, next: KEY|null}
-//   PUT  /refund-mode    {mode: "accept"|"refuse"|"unavailable"}
+//   PUT  /charge-mode    {mode: "accept"|"flaky"|"refuse"|"unavailable"}, for those to come; PUT /refund-mode likewise
 //   GET  /healthz        the one that asks for no key
+//
+// Webhooks, when it is told where to: each end of a charge and each refund, as {type, timestamp, data: {key}}, with type
+// "charge.succeeded"|"charge.declined"|"refund.succeeded", signed as engine/webhooks/signature.ts says.
 //
 // Everywhere else: Authorization: Bearer KEY, else 401. 422: the key stands for other parameters. 503: for now; no money
 // moved. Any other 4xx: for good; no money moved. 500: unknown, look the key up. Refusals are {code, detail}.
 import { z } from "zod";
-import { REFUND_MODES } from "./refunds.ts";
+import { MODES } from "./modes.ts";
 
 export const CHARGES_PER_BATCH_MAX = 64;
 export const LEDGER_PAGE_MAX = 1_000;
@@ -48,7 +51,7 @@ export const ChargesBody = z.object({
 });
 
 export const RefundBody = z.object({ chargeKey: Key, amount: z.int().min(1) });
-export const RefundModeBody = z.object({ mode: z.enum(REFUND_MODES) });
+export const ModeBody = z.object({ mode: z.enum(MODES) });
 export const LedgerQuery = z.object({
   after: z.union([z.literal(""), Key]).default(""),
   limit: z.coerce.number().int().min(1).max(LEDGER_PAGE_MAX).default(100),

@@ -4,7 +4,9 @@ import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { transaction } from "../../../../engine/ledger/database.ts";
 import type { RefundRequest } from "../gateway.ts";
+import { FLAKY_FAILURES, refundMode } from "./modes.ts";
 import { type ChargeState, REFUND_REFUSED_TOKEN } from "./tokens.ts";
+import { tellRefund } from "./webhooks.ts";
 
 export interface Refund {
   readonly key: string;
@@ -14,10 +16,6 @@ export interface Refund {
   readonly amount: number;
 }
 
-/** How new refunds are answered. What is booked already is answered as it was, in every mode. */
-export const REFUND_MODES = ["accept", "refuse", "unavailable"] as const;
-export type RefundMode = (typeof REFUND_MODES)[number];
-
 /** Everything but `booked` moved no money and is not remembered. */
 export type RefundAnswer =
   | { readonly type: "booked"; readonly refund: Refund }
@@ -25,8 +23,8 @@ export type RefundAnswer =
 
 const COLUMNS = `key, reference AS id, charge_key AS "chargeKey", amount`;
 
-/** Gives money back, once a key. */
-export function bookRefund(pool: pg.Pool, asked: RefundRequest): Promise<RefundAnswer> {
+/** Gives money back, once a key. @param tells whether the merchant is told of it */
+export function bookRefund(pool: pg.Pool, asked: RefundRequest, tells: boolean): Promise<RefundAnswer> {
   return transaction<RefundAnswer>(pool, async (client) => {
     const charges = await client.query<{ state: ChargeState; token: string; left: number }>(
       `SELECT outcome AS state, token, amount - refunded AS left FROM simulated_gateway.charges WHERE key = $1 FOR UPDATE`,
@@ -41,7 +39,10 @@ export function bookRefund(pool: pg.Pool, asked: RefundRequest): Promise<RefundA
     if (charge?.state !== "succeeded") return { type: "charge_not_found" };
     if (charge.token === REFUND_REFUSED_TOKEN) return { type: "refused" };
     const mode = await refundMode(client);
-    if (mode !== "accept") return { type: mode === "refuse" ? "refused" : "unavailable" };
+    if (mode === "refuse") return { type: "refused" };
+    if (mode === "unavailable" || (mode === "flaky" && (await failsAgain(client, asked.key)))) {
+      return { type: "unavailable" };
+    }
     if (asked.amount > charge.left) return { type: "exceeds_charge" };
 
     const booked = await client.query<Refund>(
@@ -56,6 +57,7 @@ export function bookRefund(pool: pg.Pool, asked: RefundRequest): Promise<RefundA
       asked.chargeKey,
       asked.amount,
     ]);
+    if (tells) await tellRefund(client, asked.key);
     return { type: "booked", refund };
   });
 }
@@ -65,12 +67,11 @@ export async function findRefund(db: pg.Pool | pg.ClientBase, key: string): Prom
   return result.rows[0];
 }
 
-/** Tells the provider how to answer new refunds; it stays so over restarts. */
-export async function setRefundMode(pool: pg.Pool, mode: RefundMode): Promise<void> {
-  await pool.query("UPDATE simulated_gateway.refund_mode SET mode = $1", [mode]);
-}
-
-async function refundMode(client: pg.ClientBase): Promise<RefundMode> {
-  const result = await client.query<{ mode: RefundMode }>("SELECT mode FROM simulated_gateway.refund_mode");
-  return result.rows[0]?.mode ?? "accept";
+async function failsAgain(client: pg.ClientBase, key: string): Promise<boolean> {
+  const failed = await client.query(
+    `INSERT INTO simulated_gateway.refund_failures AS f (key, failures) VALUES ($1, 1)
+     ON CONFLICT (key) DO UPDATE SET failures = f.failures + 1 WHERE f.failures < $2`,
+    [key, FLAKY_FAILURES],
+  );
+  return failed.rowCount === 1;
 }

@@ -1,4 +1,5 @@
 // What the simulated provider does with each token. A token is the whole of its customer's behaviour: nothing is random.
+import { FLAKY_FAILURES } from "./modes.ts";
 
 /**
  * `processing`: taken and not decided, it succeeds by itself after a while. `error`: the provider failed and moved no money; a
@@ -9,24 +10,28 @@ export type ChargeState = "succeeded" | "declined" | "processing" | "error";
 /** Charged as any other; every refund of it is refused. */
 export const REFUND_REFUSED_TOKEN = "tok_refund_refused";
 
-/** `tok_flaky` fails this often before it succeeds. */
-export const FLAKY_FAILURES = 2;
+export interface Behaviour {
+  /** What the charge comes to. */
+  readonly endsAs: ChargeState;
+  /** How many calls fail before it does. */
+  readonly failures: number;
+}
 
-/** What the first call under a key comes to. */
-export function firstState(token: string): ChargeState {
+export function behaviourOf(token: string): Behaviour {
   switch (token) {
     case "tok_ok":
     case "tok_slow":
     case "tok_timeout":
     case REFUND_REFUSED_TOKEN:
-      return "succeeded";
-    case "tok_pending":
-      return "processing";
+      return { endsAs: "succeeded", failures: 0 };
     case "tok_flaky":
+      return { endsAs: "succeeded", failures: FLAKY_FAILURES };
+    case "tok_pending":
+      return { endsAs: "processing", failures: 0 };
     case "tok_error":
-      return "error";
+      return { endsAs: "error", failures: 0 };
     default:
-      return "declined";
+      return { endsAs: "declined", failures: 0 };
   }
 }
 
@@ -34,7 +39,8 @@ export function firstState(token: string): ChargeState {
 export function declineCode(token: string): string {
   if (token === "tok_declined") return "card_declined";
   if (token === "tok_insufficient") return "insufficient_funds";
-  return "invalid_token";
+  // A good one is declined when the provider is told to refuse everything.
+  return behaviourOf(token).endsAs === "declined" ? "invalid_token" : "do_not_honor";
 }
 
 /** False for the tokens whose answer takes its time, or never comes. */
