@@ -2,6 +2,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { CartCache } from "../engine/cart/cart-cache.ts";
+import { ProductReads } from "../engine/catalogue/read-model/reads.ts";
 import { OnrushError } from "../engine/errors.ts";
 import { findApiKey } from "../engine/members/api-keys.ts";
 import { adminRoutes } from "./admin/routes.ts";
@@ -29,6 +30,7 @@ import { orderChangeRoutes } from "./orders/change-routes.ts";
 import { fulfilmentRoute } from "./orders/fulfilment-route.ts";
 import { placeOrderRoute } from "./orders/place.ts";
 import { orderReadRoutes } from "./orders/read-routes.ts";
+import { exposeProductReads } from "./products/counts.ts";
 import { productRoutes } from "./products/routes.ts";
 import { honourRoute } from "./recovery/honour-route.ts";
 import { rebuildRoutes } from "./recovery/rebuild-routes.ts";
@@ -67,12 +69,19 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   const stock = new StockView(deps.engine, deps.pool);
   const carts = new CartCache(deps.cacheRedis, deps.pool, (error) => deps.log.warn({ err: error }, "cart cache"));
   const cart = { ...deps, carts, stock };
+  const products = new ProductReads({
+    db: deps.pool,
+    catalogue: deps.engine.catalogue,
+    copies: deps.copies,
+    redis: deps.cacheRedis,
+    onError: (error) => deps.log.warn({ err: error }, "copies of products"),
+  });
 
   placeOrderRoute(edge, deps);
   orderReadRoutes(edge, deps);
   orderChangeRoutes(edge, deps);
   fulfilmentRoute(edge, deps);
-  productRoutes(edge, deps);
+  productRoutes(edge, { ...deps, products });
   saleRoutes(edge, deps, stock);
   saleAdminRoutes(edge, deps, stock);
   authRoutes(edge, { ...deps, carts });
@@ -92,6 +101,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   healthRoutes(edge, deps);
   reconciliationRoutes(edge, deps);
   documentationRoutes(edge);
+  exposeProductReads(edge.metrics.registry, products);
   if (deps.statusCounters) exposeStatusCounters(edge.metrics.registry, deps.statusCounters);
 
   app.notFound((c) => edge.cors.apply(c, answerUnrouted(edge, c)));

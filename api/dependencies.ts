@@ -1,6 +1,7 @@
 // What the API works with, handed in by main.ts or by a test. No module of the API reaches for anything else.
 import type { Redis } from "ioredis";
 import type pg from "pg";
+import type { CopiesConnection } from "../engine/catalogue/read-model/connection.ts";
 import type { RoleConfig } from "../engine/config.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Logger } from "../engine/log.ts";
@@ -31,8 +32,10 @@ export interface ApiDependencies {
   readonly pool: pg.Pool;
   /** A command connection, connected; may be the engine's own. */
   readonly redis: Redis;
-  /** For what may be lost: carts. May be the same. */
+  /** For what may be lost: carts, copies of products. May be the same. */
   readonly cacheRedis: Redis;
+  /** Started: where copies of products are read. Without it every read of a product asks Postgres. */
+  readonly copies?: CopiesConnection | undefined;
   readonly outbox: Outbox;
   /** Signs conservation proofs; without it there are none over HTTP. */
   readonly proofKey?: SigningKey | undefined;

@@ -1,4 +1,5 @@
 // The API's process.
+import { CopiesConnection } from "../engine/catalogue/read-model/connection.ts";
 import { Engine } from "../engine/engine.ts";
 import { CHANNELS } from "../engine/keys.ts";
 import { openPool } from "../engine/ledger/database.ts";
@@ -43,8 +44,13 @@ await runService({ role: "api", whileWaiting: startWaitingServer }, async (confi
   const cacheRedis = hasCacheOfItsOwn ? commandConnection(cacheRedisUrl, REDIS_COMMAND_TIMEOUT_MS) : redis;
   if (cacheRedis !== redis) cacheRedis.on("error", onError("the cache's Redis connection broke"));
   await Promise.all([redis, orders, subscriber].map(connect));
-  // Carts can do without it.
+  // Carts and reads of products can do without it.
   if (cacheRedis !== redis) connect(cacheRedis).catch(onError("the cache's Redis cannot be reached"));
+  const copies = new CopiesConnection(cacheRedisUrl ?? config.redisUrl, {
+    onAway: onError("products are read from Postgres: the cache's Redis is away"),
+    onBack: () => log.info("products are read from the cache's Redis again"),
+  });
+  copies.start();
 
   const engine = new Engine({
     redis: orders,
@@ -74,7 +80,7 @@ await runService({ role: "api", whileWaiting: startWaitingServer }, async (confi
   const statusCounters = new StatusCounters();
   const proofKey = config.proofSigningKey ? loadSigningKey({ signingKey: config.proofSigningKey }) : undefined;
   const deps = {
-    ...{ config, log, engine, pool, redis, cacheRedis, outbox, proofKey, statusCounters },
+    ...{ config, log, engine, pool, redis, cacheRedis, copies, outbox, proofKey, statusCounters },
     isStopping: () => stopping,
   };
   await ensureCatalogSale(deps);
@@ -97,6 +103,7 @@ await runService({ role: "api", whileWaiting: startWaitingServer }, async (confi
       redis.disconnect();
       orders.disconnect();
       cacheRedis.disconnect();
+      await copies.stop();
       await outbox.close();
       await pool.end();
     },

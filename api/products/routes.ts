@@ -3,8 +3,8 @@ import { randomUUID } from "node:crypto";
 import { z } from "@hono/zod-openapi";
 import { productSchema } from "../../engine/catalogue/input.ts";
 import { createProductBy, deleteProductBy, replaceProductBy } from "../../engine/catalogue/product-operations.ts";
-import { searchProducts } from "../../engine/catalogue/product-search.ts";
-import { findProduct, listProducts, type Product } from "../../engine/catalogue/products.ts";
+import { listProducts, type Product } from "../../engine/catalogue/products.ts";
+import type { ProductReads } from "../../engine/catalogue/read-model/reads.ts";
 import { OnrushError } from "../../engine/errors.ts";
 import type { Queryable } from "../../engine/ledger/database.ts";
 import type { ApiDependencies } from "../dependencies.ts";
@@ -37,12 +37,16 @@ const madeAtMs = z.int().min(0).max(8.64e15);
 const position = z.tuple([madeAtMs, z.string().regex(UUID)]);
 const searchPosition = z.tuple([z.int().min(0).max(9), madeAtMs, z.string().regex(UUID)]);
 
-export function productRoutes(edge: Edge, deps: ApiDependencies): void {
+export interface ProductDependencies extends ApiDependencies {
+  readonly products: ProductReads;
+}
+
+export function productRoutes(edge: Edge, deps: ProductDependencies): void {
   readRoutes(edge, deps);
   writeRoutes(edge, deps);
 }
 
-function readRoutes(edge: Edge, { pool }: ApiDependencies): void {
+function readRoutes(edge: Edge, { pool, products }: ProductDependencies): void {
   endpoint(
     edge,
     {
@@ -60,7 +64,7 @@ function readRoutes(edge: Edge, { pool }: ApiDependencies): void {
     async ({ query }) => {
       const { limit, cursor, query: wanted } = query;
       if (wanted === undefined || wanted.trim() === "") return jsonAnswer(await listPage(pool, limit, cursor));
-      return jsonAnswer(await searchPage(pool, wanted, limit, cursor));
+      return jsonAnswer(await searchPage(products, wanted, limit, cursor));
     },
   );
 
@@ -77,7 +81,7 @@ function readRoutes(edge: Edge, { pool }: ApiDependencies): void {
     },
     async ({ c }) => {
       const id = c.req.param("id") ?? "";
-      const product = found(UUID.test(id) ? await findProduct(pool, id) : undefined);
+      const product = found(UUID.test(id) ? await products.find(id) : undefined);
       return jsonAnswer(product, 200, etag(product.version));
     },
   );
@@ -96,9 +100,9 @@ async function listPage(db: Queryable, limit: number, cursor: string | undefined
   };
 }
 
-async function searchPage(db: Queryable, query: string, limit: number, cursor: string | undefined) {
+async function searchPage(products: ProductReads, query: string, limit: number, cursor: string | undefined) {
   const after = cursor === undefined ? undefined : decodeCursor(cursor, searchPosition);
-  const found = await searchProducts(db, {
+  const found = await products.search({
     query,
     limit: limit + 1,
     after: after && { rank: after[0], createdAt: new Date(after[1]), id: after[2] },
@@ -110,8 +114,12 @@ async function searchPage(db: Queryable, query: string, limit: number, cursor: s
   };
 }
 
-function writeRoutes(edge: Edge, deps: ApiDependencies): void {
-  const { pool } = deps;
+function writeRoutes(edge: Edge, deps: ProductDependencies): void {
+  const { pool, products } = deps;
+  const tellOf = async (id: string) => {
+    await products.refresh([id]);
+    await announceCatalogue(deps);
+  };
 
   endpoint(
     edge,
@@ -128,7 +136,7 @@ function writeRoutes(edge: Edge, deps: ApiDependencies): void {
     async ({ body, caller }) => {
       const { id = randomUUID(), ...input } = body;
       const created = await createProductBy(pool, id, input, { actor: caller.customerId });
-      await announceCatalogue(deps);
+      await tellOf(created.id);
       return jsonAnswer(created, 201, { location: `/api/v1/products/${created.id}`, ...etag(created.version) });
     },
   );
@@ -151,7 +159,7 @@ function writeRoutes(edge: Edge, deps: ApiDependencies): void {
       const id = productId(c.req.param("id"));
       const expected = expectedVersion(c.req.header("if-match"));
       const replaced = await replaceProductBy(pool, id, body, { actor: caller.customerId }, expected);
-      await announceCatalogue(deps);
+      await tellOf(id);
       return jsonAnswer(replaced, 200, etag(replaced.version));
     },
   );
@@ -171,8 +179,9 @@ function writeRoutes(edge: Edge, deps: ApiDependencies): void {
     },
     async ({ c, caller }) => {
       const expected = expectedVersion(c.req.header("if-match"));
-      await deleteProductBy(pool, productId(c.req.param("id")), { actor: caller.customerId }, expected);
-      await announceCatalogue(deps);
+      const id = productId(c.req.param("id"));
+      await deleteProductBy(pool, id, { actor: caller.customerId }, expected);
+      await tellOf(id);
       return emptyAnswer();
     },
   );

@@ -19,16 +19,33 @@ export interface SearchPosition {
 export const MATCHES_MAX = 300;
 const WORDS_MAX = 10;
 
+export interface SearchPage {
+  readonly query: string;
+  readonly limit: number;
+  /** The last product of the page before. */
+  readonly after?: SearchPosition | undefined;
+}
+
+export type FoundProduct = Product & { readonly rank: SearchRank };
+
+/** The text that names and queries are compared by. */
+export function searchKey(text: string): string {
+  return text.normalize("NFKC").toLowerCase();
+}
+
+/** The words of a query, each once; letters and digits only. */
+export function searchWords(query: string): string[] {
+  const words = searchKey(query).split(/[^\p{L}\p{N}\p{M}]+/u);
+  return [...new Set(words.filter((word) => word !== ""))].slice(0, WORDS_MAX);
+}
+
 /** Products that fit the query, best first, in the order they were made where they fit alike. */
-export async function searchProducts(
-  db: Queryable,
-  page: { readonly query: string; readonly limit: number; readonly after?: SearchPosition | undefined },
-): Promise<(Product & { readonly rank: SearchRank })[]> {
-  const text = page.query.normalize("NFKC").toLowerCase().trim();
-  const words = [...new Set(text.split(/[^\p{L}\p{N}\p{M}]+/u).filter((word) => word !== ""))].slice(0, WORDS_MAX);
+export async function searchProducts(db: Queryable, page: SearchPage): Promise<FoundProduct[]> {
+  const text = searchKey(page.query).trim();
+  const words = searchWords(page.query);
   if (words.length === 0) return [];
   const beginnings = words.map((word) => `'${word}':*`).join(" & ");
-  const result = await db.query<Product & { rank: SearchRank }>(
+  const result = await db.query<FoundProduct>(
     `WITH begins AS (
        SELECT id FROM products WHERE deleted_at IS NULL AND name_key LIKE $4 LIMIT $3),
      named AS (

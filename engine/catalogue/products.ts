@@ -31,6 +31,35 @@ export async function findProduct(db: Queryable, id: string): Promise<Product | 
   return result.rows[0];
 }
 
+/** A product, deleted or not, and the catalogue's version that the database had when it was read. */
+export interface ProductAsOf {
+  readonly catalogue: number;
+  readonly isDeleted: boolean;
+  readonly product: Product;
+}
+
+type ProductAsOfRow = Product & Pick<ProductAsOf, "catalogue" | "isDeleted">;
+// One statement is one snapshot: whoever reads this version or a later one sees these products as they are here, or later.
+const AS_OF_COLUMNS = `${PRODUCT_COLUMNS}, deleted_at IS NOT NULL AS "isDeleted",
+  (SELECT version FROM catalogue_state) AS catalogue`;
+const asOf = ({ catalogue, isDeleted, ...product }: ProductAsOfRow): ProductAsOf => ({ catalogue, isDeleted, product });
+
+export async function findProductsAsOf(db: Queryable, ids: readonly string[]): Promise<ProductAsOf[]> {
+  const result = await db.query<ProductAsOfRow>(`SELECT ${AS_OF_COLUMNS} FROM products WHERE id = ANY ($1::uuid[])`, [
+    ids,
+  ]);
+  return result.rows.map(asOf);
+}
+
+/** Products that are not deleted, by id. `after`: the last id of the page before. */
+export async function listProductsAsOf(db: Queryable, limit: number, after?: string): Promise<ProductAsOf[]> {
+  const result = await db.query<ProductAsOfRow>(
+    `SELECT ${AS_OF_COLUMNS} FROM products WHERE deleted_at IS NULL AND ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2`,
+    [after ?? null, limit],
+  );
+  return result.rows.map(asOf);
+}
+
 /** The same, kept from being changed by others until the transaction ends. */
 export async function lockProduct(db: Queryable, id: string): Promise<Product | undefined> {
   const result = await db.query<Product>(

@@ -46,6 +46,11 @@ export class CatalogueView {
     await this.#loading;
   }
 
+  /** The catalogue's version that this copy has at least. */
+  get version(): number {
+    return this.#version;
+  }
+
   sale(id: string): SaleView | undefined {
     return this.#byId.get(id);
   }

@@ -6,6 +6,7 @@ import { afterAll } from "vitest";
 import { createApp } from "../../api/app.ts";
 import type { ApiConfig, ApiDependencies } from "../../api/dependencies.ts";
 import { ensureCatalogSale } from "../../api/sales/catalog-sale.ts";
+import { CopiesConnection } from "../../engine/catalogue/read-model/connection.ts";
 import { Engine } from "../../engine/engine.ts";
 import { openPool } from "../../engine/ledger/database.ts";
 import { createLogger } from "../../engine/log.ts";
@@ -104,11 +105,14 @@ export async function openApiShop(): Promise<ApiShop> {
   await engine.start();
   const outbox = await openOutbox(database.url, ignore);
   const log = createLogger("test", process.env["TEST_LOG_LEVEL"] ?? "silent");
-  const deps: ApiDependencies = { config: CONFIG, log, engine, pool, redis, cacheRedis: redis, outbox };
+  const copies = new CopiesConnection(server.urlOf("onrush_api"), { onAway: ignore, onBack: ignore });
+  copies.start();
+  const deps: ApiDependencies = { config: CONFIG, log, engine, pool, redis, cacheRedis: redis, copies, outbox };
   await ensureCatalogSale(deps);
   afterAll(async () => {
     await engine.stop();
     redis.disconnect();
+    await copies.stop();
     await Promise.all([outbox.close(), pool.end(), server.stop()]);
   });
 
