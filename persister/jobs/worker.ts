@@ -26,6 +26,8 @@ import { sendMail } from "./mail/mailer.ts";
 import type { MailTransport } from "./mail/transport.ts";
 import { Payments, type PaymentTiming } from "./payment/payments.ts";
 import { startReconciler } from "./reconciliation/reconciler.ts";
+import { Refunds, type RefundTiming } from "./refunds/refunds.ts";
+import { Returns } from "./refunds/returns.ts";
 import { Settlement } from "./settlement/settlement.ts";
 import { allocationSweep } from "./sweeps/allocations.ts";
 import { deadLetterSweep } from "./sweeps/dead-letters.ts";
@@ -35,6 +37,7 @@ import { intentSweep } from "./sweeps/intents.ts";
 import { latePaymentSweep } from "./sweeps/late-payments.ts";
 import { memberSweep } from "./sweeps/members.ts";
 import { paymentSweep } from "./sweeps/payments.ts";
+import { refundSweep, returnSweep } from "./sweeps/refunds.ts";
 import { refusalSweep } from "./sweeps/refusals.ts";
 import { scheduleSweeps } from "./sweeps/schedule.ts";
 import { unsettledSweep } from "./sweeps/unsettled.ts";
@@ -48,6 +51,7 @@ export interface WorkerTiming {
   /** A payment without an attempt for longer than this: its job is taken for lost. */
   readonly jobLostAfterMs: number;
   readonly payment: Partial<PaymentTiming>;
+  readonly refund: Partial<RefundTiming>;
 }
 
 export const WORKER_TIMING: WorkerTiming = {
@@ -56,6 +60,7 @@ export const WORKER_TIMING: WorkerTiming = {
   unsettledAfterMs: 3_000,
   jobLostAfterMs: 10_000,
   payment: {},
+  refund: {},
 };
 
 export interface WorkerDependencies {
@@ -119,10 +124,14 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
   const providers: Readonly<Record<AttemptMethod, PaymentProvider>> = { card: gateway, wallet: walletGateway(pool) };
   const gatewayOf = (method: AttemptMethod) => providers[method];
   const payments = new Payments({ pool, gatewayOf, nowMs, onMoved, log, timing: timing.payment });
+  const returns = new Returns(pool, stock, positions, log);
+  const onGivenBack = (refundIds: readonly string[]) => returns.carryOf(refundIds);
+  const refunds = new Refunds({ pool, gatewayOf, onMoved, onGivenBack, log, timing: timing.refund });
 
-  await payments.freeAbandoned();
+  await Promise.all([payments.freeAbandoned(), refunds.freeAbandoned()]);
   const boss = await openBoss(databaseUrl, log);
   await work(boss, pool, payments, settlement);
+  await boss.work<OrdersJob>("refund", WORK, (jobs) => refunds.take(ordersOf(jobs)));
   const { mail } = deps;
   if (mail) {
     await boss.work<MailJob>("mail", MAIL_WORK, async ([job]) => {
@@ -134,6 +143,8 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
       expirySweep(pool, onMoved, log),
       unsettledSweep({ pool, redis, settlement, olderThanMs: timing.unsettledAfterMs, log }),
       paymentSweep(pool, outbox, timing.jobLostAfterMs, log),
+      refundSweep(pool, outbox, log),
+      returnSweep(pool, returns, timing.unsettledAfterMs, log),
       latePaymentSweep({ pool, outbox, stock, onMoved, log }),
       allocationSweep(pool, stock, log),
       intentSweep(pool, outbox, log),
@@ -156,7 +167,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
         reconciler.stop(),
         boss.stop({ graceful: true, timeout: JOBS_STOP_TIMEOUT_MS }),
       ]);
-      await payments.drain(PAYMENTS_STOP_TIMEOUT_MS);
+      await Promise.all([payments.drain(PAYMENTS_STOP_TIMEOUT_MS), refunds.drain(PAYMENTS_STOP_TIMEOUT_MS)]);
       mail?.transport.close();
       await close(outbox, gateway, pool, redis);
     },
