@@ -12,6 +12,8 @@ export interface MovedOrder {
   readonly saleId: string;
   readonly partition: number;
   readonly holdReservation: number;
+  /** What the ledger holds for it. */
+  readonly stockState: "reserved" | "sold" | "released" | "refused";
   readonly status: OrderStatus;
   readonly reason: CancelReason | null;
   readonly version: number;
@@ -21,7 +23,20 @@ export interface MovedOrder {
 
 /** What {@link MovedOrder} is read from; `o` is the orders row. */
 export const MOVED_ORDER_COLUMNS = `o.id, o.sale_id AS "saleId", o.partition, o.hold_reservation AS "holdReservation",
-  o.status, o.reason, o.version, o.payable, o.currency`;
+  o.stock_state AS "stockState", o.status, o.reason, o.version, o.payable, o.currency`;
+
+/**
+ * SQL: an orders row `o` that has gone another way and holds units all the same, because it was revived in Redis too late or
+ * did not fit the ledger. Its hold is to be released.
+ */
+export const HELD_BEYOND = `o.stock_state IN ('reserved', 'refused')
+  AND o.status IN ('CANCELLED', 'REFUND_PENDING', 'REFUNDED')`;
+
+/** The same of an order that was read. */
+export function isHeldBeyond({ status, stockState }: Pick<MovedOrder, "status" | "stockState">): boolean {
+  const isBeyond = status === "CANCELLED" || status === "REFUND_PENDING" || status === "REFUNDED";
+  return isBeyond && (stockState === "reserved" || stockState === "refused");
+}
 
 /**
  * SQL: the status of an orders row `o`, for a statement that names its orders. The planner does not know it for the indexed

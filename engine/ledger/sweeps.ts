@@ -1,7 +1,7 @@
 // What the sweeps look for: orders whose deadline has passed, and orders that should have moved on and have not.
 import { TRANSITIONS } from "../order-state.ts";
 import type { Queryable } from "./database.ts";
-import { MOVED_ORDER_COLUMNS, type MovedOrder, STATUS_OF_NAMED } from "./fates.ts";
+import { HELD_BEYOND, MOVED_ORDER_COLUMNS, type MovedOrder, STATUS_OF_NAMED } from "./fates.ts";
 import { PAYMENT_WAITS } from "./payments.ts";
 
 export type ExpiredOrder = MovedOrder & { readonly reservedUntil: Date };
@@ -45,10 +45,20 @@ export interface UnsettledCursor {
 /** An order whose stock has not moved since its fate was decided, `waitedMs` ago by Postgres' clock. */
 export type UnsettledOrder = MovedOrder & UnsettledCursor & { readonly waitedMs: number };
 
+/** What orders whose stock is to move are found by. `held beyond`: {@link HELD_BEYOND}. */
+export const UNSETTLED = ["PAID", "CANCELLING", "held beyond"] as const;
+export type Unsettled = (typeof UNSETTLED)[number];
+
+const UNSETTLED_ORDERS: Readonly<Record<Unsettled, string>> = {
+  PAID: `o.status = 'PAID' AND ${PAYMENT_WAITS} = 0`,
+  CANCELLING: `o.status = 'CANCELLING' AND ${PAYMENT_WAITS} = 0`,
+  "held beyond": HELD_BEYOND,
+};
+
 /** Orders that have waited at least `olderThanMs` for their stock to move, by deadline; pages by the last row's cursor. */
 export async function listUnsettled(
   db: Queryable,
-  status: "PAID" | "CANCELLING",
+  which: Unsettled,
   olderThanMs: number,
   after: UnsettledCursor | undefined,
   limit: number,
@@ -56,10 +66,10 @@ export async function listUnsettled(
   const result = await db.query<UnsettledOrder>(
     `SELECT ${MOVED_ORDER_COLUMNS}, o.reserved_until AS "reservedUntil", 
        extract(epoch FROM now() - o.updated_at)::float8 * 1000 AS "waitedMs" FROM orders o
-     WHERE o.status = $1 AND ${PAYMENT_WAITS} = 0 AND o.updated_at < now() - $2 * interval '1 millisecond'
-       AND ($3::timestamptz IS NULL OR (o.reserved_until, o.id) > ($3, $4::uuid))
-     ORDER BY o.reserved_until, o.id LIMIT $5`,
-    [status, olderThanMs, after?.reservedUntil ?? null, after?.id ?? null, limit],
+     WHERE ${UNSETTLED_ORDERS[which]} AND o.updated_at < now() - $1 * interval '1 millisecond'
+       AND ($2::timestamptz IS NULL OR (o.reserved_until, o.id) > ($2, $3::uuid))
+     ORDER BY o.reserved_until, o.id LIMIT $4`,
+    [olderThanMs, after?.reservedUntil ?? null, after?.id ?? null, limit],
   );
   return result.rows;
 }
@@ -68,7 +78,7 @@ export async function listUnsettled(
 export async function findUnsettled(db: Queryable, orderIds: readonly string[]): Promise<MovedOrder[]> {
   const result = await db.query<MovedOrder>(
     `SELECT ${MOVED_ORDER_COLUMNS} FROM orders o
-     WHERE o.id = ANY($1::uuid[]) AND ${STATUS_OF_NAMED} IN ('PAID', 'CANCELLING') ORDER BY o.id`,
+     WHERE o.id = ANY($1::uuid[]) AND (${STATUS_OF_NAMED} IN ('PAID', 'CANCELLING') OR ${HELD_BEYOND}) ORDER BY o.id`,
     [orderIds],
   );
   return result.rows;

@@ -1,11 +1,12 @@
-// Moves the stock of orders whose fate is decided: PAID turns reserved units into sold ones, CANCELLING gives them back.
+// Moves the stock of orders whose fate is decided: PAID turns reserved units into sold ones, CANCELLING gives them back, and
+// so does an order that was revived in Redis and had gone another way.
 // Only Redis moves here; CONFIRMED and CANCELLED are written when the movement comes back through the log.
 //
 // It is called directly after the commit that decided, without a job: the fate is in the order's row, so a call that was
 // lost is found there by the sweep, and a job a batch would cost the queue as much as the payment itself did.
 import type pg from "pg";
 import { type Partition, partitionName } from "../../../engine/keys.ts";
-import type { MovedOrder } from "../../../engine/ledger/fates.ts";
+import { isHeldBeyond, type MovedOrder } from "../../../engine/ledger/fates.ts";
 import { findPartition } from "../../../engine/ledger/partitions.ts";
 import type { Logger } from "../../../engine/log.ts";
 import type { KnownPositions } from "../../../engine/stock/known-positions.ts";
@@ -48,7 +49,7 @@ export class Settlement {
   }
 
   /**
-   * Settles the PAID and releases the CANCELLING among the orders; others are passed over. Repeatable. Never rejects: what
+   * Settles the PAID among the orders and releases those that are to give their hold back; others are passed over. Repeatable. Never rejects: what
    * did not work is logged and left to the sweep.
    *
    * @returns how many holds moved
@@ -117,7 +118,7 @@ export class Settlement {
 function groupsOf(orders: readonly MovedOrder[]): Iterable<Group> {
   const groups = new Map<string, Group>();
   for (const order of orders) {
-    const kind = order.status === "PAID" ? "settle" : order.status === "CANCELLING" ? "release" : undefined;
+    const kind = endOf(order);
     if (!kind) continue;
     const partition = { saleId: order.saleId, partition: order.partition };
     const name = `${kind} ${partitionName(partition)}`;
@@ -126,6 +127,12 @@ function groupsOf(orders: readonly MovedOrder[]): Iterable<Group> {
     groups.set(name, group);
   }
   return groups.values();
+}
+
+/** How the order's hold is to end, if it is. */
+function endOf(order: MovedOrder): Group["kind"] | undefined {
+  if (order.status === "PAID") return "settle";
+  return order.status === "CANCELLING" || isHeldBeyond(order) ? "release" : undefined;
 }
 
 function idsOf(orders: readonly MovedOrder[]): string[] {

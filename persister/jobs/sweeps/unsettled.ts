@@ -1,5 +1,5 @@
 // Moves the stock of orders that have been PAID or CANCELLING for longer than the way through the log takes: whoever
-// decided their fate died before the call, or Redis refused it.
+// decided their fate died before the call, or Redis refused it. And releases what orders hold that have gone another way.
 //
 // A log that Postgres has not caught up with may hold their movement already: many thousand reservations that end at once
 // take seconds to come back. Asking Redis for each of them again would only take its time from admission.
@@ -7,7 +7,13 @@ import type { Redis } from "ioredis";
 import type pg from "pg";
 import { type Partition, partitionName } from "../../../engine/keys.ts";
 import { findPartition } from "../../../engine/ledger/partitions.ts";
-import { listUnsettled, type UnsettledCursor, type UnsettledOrder } from "../../../engine/ledger/sweeps.ts";
+import {
+  listUnsettled,
+  UNSETTLED,
+  type Unsettled,
+  type UnsettledCursor,
+  type UnsettledOrder,
+} from "../../../engine/ledger/sweeps.ts";
 import type { Logger } from "../../../engine/log.ts";
 import { timeOfNext } from "../../log-stream.ts";
 import type { Settlement } from "../settlement/settlement.ts";
@@ -19,8 +25,6 @@ const PAGES_PER_PASS = 5;
 /** Times `olderThanMs`: an order that has waited so long is moved again however far behind the log is. */
 const PATIENCE = 10;
 
-type Status = "PAID" | "CANCELLING";
-
 export interface UnsettledSweepOptions {
   readonly pool: pg.Pool;
   readonly redis: Redis;
@@ -31,21 +35,21 @@ export interface UnsettledSweepOptions {
 }
 
 export function unsettledSweep({ pool, redis, settlement, olderThanMs, log }: UnsettledSweepOptions): Sweep {
-  const cursors = new Map<Status, UnsettledCursor>();
+  const cursors = new Map<Unsettled, UnsettledCursor>();
 
-  async function page(status: Status, lagOf: (at: Partition) => Promise<number>): Promise<boolean> {
-    const orders = await listUnsettled(pool, status, olderThanMs, cursors.get(status), ORDERS_PER_PAGE);
+  async function page(which: Unsettled, lagOf: (at: Partition) => Promise<number>): Promise<boolean> {
+    const orders = await listUnsettled(pool, which, olderThanMs, cursors.get(which), ORDERS_PER_PAGE);
     const stuck: UnsettledOrder[] = [];
     for (const order of orders) {
       const { waitedMs } = order;
       if (waitedMs >= olderThanMs * PATIENCE || waitedMs >= olderThanMs + (await lagOf(order))) stuck.push(order);
     }
     const moved = await settlement.move(stuck);
-    if (moved > 0) log.info({ status, moved }, "stock moved by the sweep");
+    if (moved > 0) log.info({ which, moved }, "stock moved by the sweep");
     const last = orders.at(-1);
-    if (last && orders.length === ORDERS_PER_PAGE) cursors.set(status, last);
-    else cursors.delete(status);
-    return cursors.has(status);
+    if (last && orders.length === ORDERS_PER_PAGE) cursors.set(which, last);
+    else cursors.delete(which);
+    return cursors.has(which);
   }
 
   return {
@@ -60,9 +64,9 @@ export function unsettledSweep({ pool, redis, settlement, olderThanMs, log }: Un
         lags.set(partitionName(at), lag);
         return lag;
       };
-      for (const status of ["PAID", "CANCELLING"] as const) {
+      for (const which of UNSETTLED) {
         for (let pages = 0; pages < PAGES_PER_PASS && !signal.aborted; pages += 1) {
-          if (!(await page(status, lagOf))) break;
+          if (!(await page(which, lagOf))) break;
         }
       }
     },
