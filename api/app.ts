@@ -30,6 +30,7 @@ import { orderChangeRoutes } from "./orders/change-routes.ts";
 import { fulfilmentRoute } from "./orders/fulfilment-route.ts";
 import { placeOrderRoute } from "./orders/place.ts";
 import { orderReadRoutes } from "./orders/read-routes.ts";
+import { refundRoutes } from "./orders/refund-routes.ts";
 import { exposeProductReads } from "./products/counts.ts";
 import { productRoutes } from "./products/routes.ts";
 import { honourRoute } from "./recovery/honour-route.ts";
@@ -80,6 +81,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   placeOrderRoute(edge, deps);
   orderReadRoutes(edge, deps);
   orderChangeRoutes(edge, deps);
+  refundRoutes(edge, deps);
   fulfilmentRoute(edge, deps);
   productRoutes(edge, { ...deps, products });
   saleRoutes(edge, deps, stock);

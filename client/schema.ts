@@ -36,6 +36,19 @@ export interface paths {
       responses: { 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Order"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
+  "/api/v1/orders/{id}/refunds": {
+    /** Refund an order */
+    post: {
+      parameters: { header?: { "idempotency-key"?: string; }; path: { id: string; }; };
+      requestBody?: { content: { "application/json": components["schemas"]["RefundRequest"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Refund"]; } }; 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Refund"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 422: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** List an order's refunds */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; }; path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["RefundPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
   "/api/v1/orders/{id}/fulfilment": {
     /** Say that an order was packed, shipped or delivered */
     post: {
@@ -346,6 +359,14 @@ export interface paths {
       responses: { 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["DeadLetter"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
+  "/api/v1/users/{customerId}": {
+    /** Erase a member's personal data */
+    delete: {
+      parameters: { path: { customerId: string; }; };
+      requestBody?: { content: { "application/json": components["schemas"]["AccountErasure"] } };
+      responses: { 204: { headers: Record<string, unknown>; content?: never }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
   "/api/v1/admin/audit": {
     /** List what operators did */
     get: {
@@ -498,13 +519,16 @@ export interface components {
     OrderItem: { productId: string; name: string; quantity: number; price: number; };
     Problem: { type: string; title: string; status: number; detail: string; code: "VALIDATION" | "UNAUTHENTICATED" | "FORBIDDEN" | "NOT_FOUND" | "METHOD_NOT_ALLOWED" | "SOLD_OUT" | "LIMIT_EXCEEDED" | "SALE_NOT_OPEN" | "PRICE_MISMATCH" | "INVALID_STATE" | "EMAIL_TAKEN" | "PAYLOAD_TOO_LARGE" | "IDEMPOTENCY_CONFLICT" | "RATE_LIMITED" | "INTERNAL" | "STOCK_UNAVAILABLE" | "OVERLOADED" | "OUTCOME_UNKNOWN"; requestId: string; errors?: ({ path: string; message: string; })[]; [member: string]: unknown; };
     OrderRequest: { saleId?: string; customerId?: string; items: ({ productId: string; quantity: number; price?: number; })[]; price?: number; address?: { street: string; postalCode: string; city: string; }; payment?: { method: "card" | "wallet" | "later"; token?: string; }; };
-    Order: { orderTrackingId: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; reason?: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD"; version: number; saleId: string; customerId: string; items: (components["schemas"]["OrderItem"])[]; price: number; payable: number; refundedAmount: number; currency: string; payment: { method: "card" | "wallet" | "later"; }; address?: components["schemas"]["Address"]; fulfilment: components["schemas"]["Fulfilment"]; reservedUntil: string; placedAt: string; updatedAt: string; timeline: ({ status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; at: string; version: number; reason?: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD"; fulfilment?: components["schemas"]["FulfilmentStep"]; })[]; };
+    Order: { orderTrackingId: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; reason?: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD"; version: number; saleId: string; customerId: string; items: (components["schemas"]["OrderItem"])[]; price: number; payable: number; refundedAmount: number; currency: string; payment: { method: "card" | "wallet" | "later"; }; address?: components["schemas"]["Address"]; fulfilment: components["schemas"]["Fulfilment"]; reservedUntil: string; placedAt: string; updatedAt: string; timeline: ({ status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; at: string; version: number; reason?: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD"; fulfilment?: components["schemas"]["FulfilmentStep"]; refundedAmount?: number; })[]; };
     Address: { street: string; postalCode: string; city: string; };
     /** Null until something is said of it */
     Fulfilment: (components["schemas"]["FulfilmentStep"]) & ({ at: string; } | null);
     FulfilmentStep: { state: "packed" | "shipped" | "delivered"; reference: string | null; };
     OrderPage: { items: (components["schemas"]["Order"])[]; nextCursor?: string; };
     PaymentRequest: { method: "card" | "wallet"; token?: string; };
+    Refund: { id: string; orderTrackingId: string; amount: number; currency: string; items: ({ productId: string; quantity: number; })[]; restock: boolean; state: "pending" | "succeeded" | "failed"; reason?: string | null; createdAt: string; endedAt: string | null; };
+    RefundRequest: { items?: ({ productId: string; quantity: number; })[]; amount?: number; restock?: boolean; reason?: string; };
+    RefundPage: { items: (components["schemas"]["Refund"])[]; nextCursor?: string; };
     FulfilmentRequest: { state: "packed" | "shipped" | "delivered"; reference?: string; };
     ProductPage: { items: (components["schemas"]["Product"])[]; nextCursor?: string; };
     Product: { id: string; name: string; description: string; price: number; currency: string; imageUrl: string | null; version: number; createdAt: string; updatedAt: string; };
@@ -544,6 +568,7 @@ export interface components {
     DeadLetter: { id: number; saleId: string; partition: number; epoch: number; seq: number; orderId: string | null; kind: string; payload: string; error: string; state: "open" | "replayed" | "discarded"; createdAt: string; decidedAt: string | null; decidedBy: string | null; wanted: "replay" | "discard" | null; refusal: string | null; };
     DeadLetterReplay: { reason?: string; };
     DeadLetterDiscard: { reason: string; };
+    AccountErasure: { reason?: string; };
     AuditPage: { items: (components["schemas"]["AuditEntry"])[]; nextCursor?: string; };
     AuditEntry: { id: number; at: string; actor: string; action: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.fulfil" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "wallet.deposit" | "api_key.create" | "api_key.revoke"; subject: string; before?: unknown; after?: unknown; reason: string | null; };
     Rebuild: { id: string; saleId: string; apply: boolean; state: "queued" | "done" | "failed"; actor: string; requestedAt: string; endedAt?: string; error?: string; reports: (components["schemas"]["PartitionRebuild"])[]; };

@@ -31,6 +31,7 @@ export interface OrderView {
     readonly version: number;
     readonly reason?: CancelReason;
     readonly fulfilment?: FulfilmentStep;
+    readonly refundedAmount?: number;
   }[];
 }
 
@@ -88,6 +89,7 @@ export const orderSchema = z
         version: z.int(),
         reason: z.enum(CANCEL_REASONS).optional(),
         fulfilment: fulfilmentStep.optional(),
+        refundedAmount: z.int().optional().openapi({ description: "What had been given back by then" }),
       }),
     ),
   })
@@ -116,12 +118,13 @@ export function representOrder(row: OrderWithLines): OrderView {
     reservedUntil: row.reservedUntil,
     placedAt: row.placedAt,
     updatedAt: row.updatedAt,
-    timeline: row.timeline.map(({ status, at, version, reason, fulfilment }) => ({
+    timeline: row.timeline.map(({ status, at, version, reason, fulfilment, refundedAmount }) => ({
       status,
       at,
       version,
       ...(reason !== null && { reason }),
       ...(fulfilment !== null && { fulfilment }),
+      ...(refundedAmount !== null && { refundedAmount }),
     })),
   };
 }

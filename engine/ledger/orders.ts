@@ -11,6 +11,8 @@ export interface TimelineEntry {
   readonly at: Date;
   /** Of a step of the fulfilment. */
   readonly fulfilment: FulfilmentStep | null;
+  /** Of a step that gave money back: what had been given back by then. */
+  readonly refundedAmount: number | null;
 }
 
 export interface OrderRow {
@@ -56,7 +58,7 @@ const COLUMNS = `o.id, o.sale_id AS "saleId", o.partition, o.epoch, o.seq, o.hol
 const LINES = `(SELECT json_agg(json_build_object('productId', l.product_id, 'name', l.product_name,
   'quantity', l.quantity, 'unitPrice', l.unit_price) ORDER BY l.line) FROM order_lines l WHERE l.order_id = o.id)`;
 const TIMELINE = `(SELECT json_agg(json_build_object('status', t.status, 'reason', t.reason, 'version', t.version,
-  'at', t.at, 'fulfilment', CASE WHEN t.fulfilment IS NOT NULL THEN json_build_object('state', t.fulfilment,
+  'at', t.at, 'refundedAmount', t.refunded_amount, 'fulfilment', CASE WHEN t.fulfilment IS NOT NULL THEN json_build_object('state', t.fulfilment,
   'reference', t.fulfilment_reference) END) ORDER BY t.version) FROM order_timeline t WHERE t.order_id = o.id)`;
 
 /** As JSON says it. */

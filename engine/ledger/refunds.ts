@@ -45,11 +45,21 @@ const COLUMNS = `r.id, r.order_id AS "orderId", r.scope, r.amount, r.currency, r
   COALESCE((SELECT json_agg(json_build_object('productId', l.product_id, 'quantity', l.quantity) ORDER BY l.product_id)
     FROM refund_lines l WHERE l.refund_id = r.id), '[]') AS items`;
 
-/** An order's refunds, oldest first. They are few: a refund gives back money or units, and both end. */
-export async function listRefunds(db: Queryable, orderId: string): Promise<RefundRow[]> {
+/** Refunds of an order that are read at once, where nothing else is said. */
+const REFUNDS_MAX = 1_000;
+
+/** An order's refunds, oldest first. `after`: the refund after which the page starts. */
+export async function listRefunds(
+  db: Queryable,
+  orderId: string,
+  page: { readonly limit: number; readonly after?: string | undefined } = { limit: REFUNDS_MAX },
+): Promise<RefundRow[]> {
   const result = await db.query<RefundRow>(
-    `SELECT ${COLUMNS} FROM refunds r WHERE r.order_id = $1 ORDER BY r.created_at, r.id`,
-    [orderId],
+    `SELECT ${COLUMNS} FROM refunds r
+     WHERE r.order_id = $1
+       AND ($3::uuid IS NULL OR (r.created_at, r.id) > (SELECT a.created_at, a.id FROM refunds a WHERE a.id = $3))
+     ORDER BY r.created_at, r.id LIMIT $2`,
+    [orderId, page.limit, page.after ?? null],
   );
   return result.rows;
 }

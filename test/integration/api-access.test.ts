@@ -38,6 +38,7 @@ const PUBLIC = [
   "GET /api/v1/orders/{id}",
   "POST /api/v1/orders/{id}/cancel",
   "POST /api/v1/orders/{id}/payments",
+  "GET /api/v1/orders/{id}/refunds",
   "POST /api/v1/orders/{id}/reorder",
   "GET /api/v1/products",
   "GET /api/v1/products/{id}",
