@@ -12,8 +12,10 @@ import type { AttemptKey, AttemptMethod, EndedAttempt } from "./payments.ts";
  */
 export async function leaveAttempts(db: Queryable, orderIds: readonly string[]): Promise<void> {
   if (orderIds.length === 0) return;
+  // A job that was sent for one may have passed it over while this holds its row: it is to be woken again.
   await db.query(
-    `UPDATE payment_attempts SET late_since = now(), token = NULL WHERE order_id = ANY($1::uuid[]) AND state = 'started'`,
+    `UPDATE payment_attempts SET late_since = now(), token = NULL, woken_at = NULL
+     WHERE order_id = ANY($1::uuid[]) AND state = 'started'`,
     [orderIds],
   );
 }
@@ -41,7 +43,7 @@ export async function expirePending(db: Queryable, attempts: readonly AttemptKey
      ), logged AS (
        INSERT INTO order_timeline (order_id, version, status, reason) SELECT id, version, status, reason FROM moved
      ), late AS (
-       UPDATE payment_attempts a SET late_since = now(), token = NULL FROM moved
+       UPDATE payment_attempts a SET late_since = now(), token = NULL, woken_at = NULL FROM moved
        WHERE a.order_id = moved.id AND a.state = 'started'
      )
      SELECT * FROM moved ORDER BY id`,
