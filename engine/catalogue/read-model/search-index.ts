@@ -20,8 +20,8 @@ import { copyOf } from "./copy.ts";
 const LOAD_PAGE = 500;
 /** Loaded anew after this time in any case, before the copies expire. */
 const COMPLETE_MS = 300_000;
-/** RediSearch takes no beginnings below two bytes. */
-const WORD_BYTES_MIN = 2;
+/** RediSearch finds nothing by a part of a word that is shorter, unless its MINPREFIX says otherwise. */
+const WORD_LENGTH_MIN = 2;
 
 export interface ProductIndexOptions {
   readonly db: Queryable;
@@ -48,7 +48,7 @@ export class ProductIndex {
       return undefined;
     }
     const words = searchWords(page.query);
-    if (words.some((word) => Buffer.byteLength(word) < WORD_BYTES_MIN)) return undefined;
+    if (words.some((word) => [...word].length < WORD_LENGTH_MIN)) return undefined;
     if (words.length === 0) return [];
     const complete = this.#complete;
     if (!complete || complete.asOf < floor || performance.now() - complete.sinceMs > COMPLETE_MS) {
