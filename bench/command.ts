@@ -11,7 +11,7 @@ ${Object.entries(SCENARIOS)
 
 Examples:
   npm run bench                                   everything; about half an hour
-  npm run bench -- --quick                        all but sustained, expiry, scale and memory, shorter; under five minutes
+  npm run bench -- --quick                        all but sustained, expiry, scale, memory and catalogue; under five minutes
   npm run bench -- --quick --json > figures.json  one JSON object on stdout, progress on stderr
   npm run bench -- --only noop,accept --repeat 5  one ratio, five times
 
@@ -41,7 +41,7 @@ const FULL = {
   reconcileSeconds: 120,
 };
 /** Minutes long or far from a quick look: in a quick run only when named. */
-const NOT_QUICK: readonly Scenario[] = ["sustained", "expiry", "scale", "memory"];
+const NOT_QUICK: readonly Scenario[] = ["sustained", "expiry", "scale", "memory", "catalogue"];
 /** With `--seconds`: orders that the persister gets for each. */
 const PERSIST_ORDERS_PER_SECOND = 10_000;
 /** As many as a rush has at least: with few, a closed loop measures how client and server wait for each other. */

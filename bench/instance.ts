@@ -28,6 +28,9 @@ export interface InstanceOptions {
 
 export const ADMIN = { email: "bench@onrush.local", password: "benchmark-only" } as const;
 
+/** What access tokens are signed with, so that a crowd of members needs no hour of passwords. */
+export const JWT_SECRET = "benchmark-only, and of a length that is taken";
+
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const READY_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
@@ -80,6 +83,7 @@ function settings(dataDir: string, roles: string): Record<string, string> {
     ACK_MODE: "fsync",
     ADMIN_EMAIL: ADMIN.email,
     ADMIN_PASSWORD: ADMIN.password,
+    JWT_SECRET,
     GUEST_ORDERS: "true",
     RATE_LIMIT_ENABLED: "false",
     BACKLOG_MAX_ORDERS: "10000000",

@@ -1,6 +1,7 @@
 // The run: instances come and go, groups of scenarios follow one another on a machine that does nothing else meanwhile.
 import type { Context } from "./context.ts";
 import { measureAdmission } from "./groups/admission.ts";
+import { measureCatalogue } from "./groups/catalogue.ts";
 import { measureEverything } from "./groups/everything.ts";
 import { measureExpiry } from "./groups/expiry.ts";
 import { measureLibrary } from "./groups/library.ts";
@@ -9,6 +10,7 @@ import { drainAccepted, measurePersisting } from "./groups/persisting.ts";
 import { measureReconciliation } from "./groups/reconcile.ts";
 import { measureScale } from "./groups/scale.ts";
 import { measureSustained } from "./groups/sustained.ts";
+import { measureTokens } from "./groups/tokens.ts";
 import { startInstance } from "./instance.ts";
 import { type Sale, Shop } from "./shop.ts";
 
@@ -16,9 +18,10 @@ export async function runScenarios(context: Context): Promise<void> {
   const http = context.wants("accept", "soldout", "soldout_keyed", "accept_p99");
   const library = context.wants("engine_direct", "engine_single");
   const persisting = context.wants("persist", "persist_raw");
+  const tokens = context.wants("tokens");
   const everything = context.wants("accept_all", "pg_row");
   // A no-op by itself is measured where the others are.
-  if (http || library || persisting || (context.wants("noop") && !everything)) {
+  if (http || library || persisting || tokens || (context.wants("noop") && !everything)) {
     context.say("Admission: an API with its Redis and Postgres ...");
     await withShop("api", async (instance, shop) => {
       let left: Sale | undefined;
@@ -26,6 +29,7 @@ export async function runScenarios(context: Context): Promise<void> {
       if (left) await drainAccepted(context, instance, left);
       if (persisting) await measurePersisting(context, instance, shop);
       if (library) await measureLibrary(context, instance, shop);
+      if (tokens) await measureTokens(context, instance, shop);
     });
   }
   if (everything) {
@@ -47,6 +51,10 @@ export async function runScenarios(context: Context): Promise<void> {
   if (context.wants("memory")) {
     context.say("What orders keep in Redis ...");
     await withShop("api", (instance, shop) => measureMemory(context, instance, shop));
+  }
+  if (context.wants("catalogue")) {
+    context.say("Fifty thousand products ...");
+    await withShop("api", (instance) => measureCatalogue(context, instance));
   }
   if (context.wants("reconcile")) {
     context.say("The reconciler beside a steady stream ...");

@@ -34,11 +34,16 @@ export class Shop {
   }
 
   /** @param reservationTtlSeconds the instance's own when absent: a day */
-  async openSale(name: string, stock: number = AMPLE, reservationTtlSeconds?: number): Promise<Sale> {
+  async openSale(
+    name: string,
+    stock: number = AMPLE,
+    reservationTtlSeconds?: number,
+    perCustomerLimit: number = PER_CUSTOMER_LIMIT,
+  ): Promise<Sale> {
     const product = (await this.#call("/products", { name, price: PRICE })) as { id: string };
     const sale = (await this.#call("/sales", {
       name,
-      items: [{ productId: product.id, stock, perCustomerLimit: PER_CUSTOMER_LIMIT }],
+      items: [{ productId: product.id, stock, perCustomerLimit }],
       ...(reservationTtlSeconds !== undefined && { reservationTtlSeconds }),
     })) as { id: string };
     return { saleId: sale.id, productId: product.id, price: PRICE, stock };

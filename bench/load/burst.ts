@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { type Child, startChild } from "../children.ts";
 import { cpuSecondsOf } from "../machine.ts";
 import type { BurstOrder, BurstReport } from "./generator.ts";
-import type { Order } from "./order-request.ts";
+import type { Order, Regular } from "./order-request.ts";
 import type { Latencies } from "./pacing.ts";
 
 export interface Target {
@@ -13,6 +13,8 @@ export interface Target {
   readonly pid: number;
   readonly order: Order;
   readonly keyed: boolean;
+  /** Who orders; a new guest each time when absent. */
+  readonly crowd?: readonly Regular[];
   /** The status that this scenario is about; any other one is a failure of the run. */
   readonly status: number;
 }
@@ -41,9 +43,9 @@ let generator: Child<BurstReport> | undefined;
 
 /** Runs a burst in the generator's process, which the first one starts. @throws when another answer came than expected */
 export async function runBurst(target: Target, shape: BurstShape): Promise<Burst> {
-  const { name, url, pid, order, keyed, status } = target;
+  const { name, url, pid, order, keyed, crowd, status } = target;
   const cpuBefore = cpuSecondsOf(pid);
-  const report = await generate({ url, order, keyed, ...shape, burst: randomBytes(4).toString("hex") });
+  const report = await generate({ url, order, keyed, crowd, ...shape, burst: randomBytes(4).toString("hex") });
   const cpuAfter = cpuSecondsOf(pid);
   const { [String(status)]: answered = 0, ...others } = report.statuses;
   if (Object.keys(others).length > 0 || report.errors > 0 || answered === 0) {

@@ -2,13 +2,15 @@
 // its code is compiled when it counts.
 import autocannon from "autocannon";
 import { onOrder, report } from "../own-process.ts";
-import { type Order, orderBody, requestWriter } from "./order-request.ts";
+import { crowdWriter, type Order, orderBody, type Regular, requestWriter } from "./order-request.ts";
 import { type Latencies, pacer } from "./pacing.ts";
 
 export interface BurstOrder {
   readonly url: string;
   readonly order: Order;
   readonly keyed: boolean;
+  /** Who orders, in turn, always with a key; a new guest each time when absent. */
+  readonly crowd?: readonly Regular[] | undefined;
   readonly seconds: number;
   readonly connections: number;
   /** Eight hexadecimal digits that make this burst's buyers its own. */
@@ -34,9 +36,9 @@ const PACING_WARM_UP_MS = 1_000;
 
 onOrder<BurstOrder>(async (order) => report(await run(order)));
 
-async function run({ url, order, keyed, seconds, connections, burst, rate }: BurstOrder): Promise<BurstReport> {
+async function run({ url, order, keyed, crowd, seconds, connections, burst, rate }: BurstOrder): Promise<BurstReport> {
   const target = new URL(url);
-  const write = requestWriter(target, order, keyed, burst);
+  const write = crowd ? crowdWriter(target, order, crowd, burst) : requestWriter(target, order, keyed, burst);
   const pace = rate === undefined ? undefined : pacer(connections, rate, PACING_WARM_UP_MS);
   let sent = 0;
   const cpuBefore = process.cpuUsage();

@@ -21,17 +21,33 @@ export function orderBody({ saleId, productId, price }: Order, customerId: strin
   });
 }
 
+/** Somebody who orders again and again: a member with a token, or a guest. All ids of a crowd are as long. */
+export interface Regular {
+  readonly customerId: string;
+  readonly token?: string;
+}
+
+/** Makes the bytes of one request after the other, each by the next of a crowd and with an Idempotency-Key of its own. */
+export function crowdWriter(url: URL, order: Order, crowd: readonly Regular[], burst: string): () => string {
+  const requests = crowd.map(({ customerId, token }) => {
+    const body = orderBody(order, customerId);
+    const authorization = token === undefined ? [] : [`Authorization: Bearer ${token}`];
+    const head = [...headOf(url, body), ...authorization].join("\r\n");
+    return [`${head}\r\nIdempotency-Key: `, `\r\n\r\n${body}`] as const;
+  });
+  let sent = 0;
+  return () => {
+    const [before, after] = requests[sent % requests.length] as (typeof requests)[number];
+    sent += 1;
+    return `${before}${burst}-0000-4000-8000-${sent.toString(16).padStart(12, "0")}${after}`;
+  };
+}
+
 /** Makes the bytes of one request after the other, each by a new buyer, `keyed` with an Idempotency-Key of its own. */
 export function requestWriter(url: URL, order: Order, keyed: boolean, burst: string): () => string {
   const body = orderBody(order);
   const [before, after] = body.split(NOBODY) as [string, string];
-  const head = [
-    `POST ${url.pathname} HTTP/1.1`,
-    `Host: ${url.host}`,
-    "Connection: keep-alive",
-    "Content-Type: application/json",
-    `Content-Length: ${Buffer.byteLength(body)}`,
-  ].join("\r\n");
+  const head = headOf(url, body).join("\r\n");
   const withKey = `${head}\r\nIdempotency-Key: `;
   const withoutKey = `${head}\r\n\r\n${before}`;
   let sent = 0;
@@ -40,4 +56,14 @@ export function requestWriter(url: URL, order: Order, keyed: boolean, burst: str
     const buyer = `${burst}-0000-4000-8000-${sent.toString(16).padStart(12, "0")}`;
     return keyed ? `${withKey}${buyer}\r\n\r\n${before}${buyer}${after}` : `${withoutKey}${buyer}${after}`;
   };
+}
+
+function headOf(url: URL, body: string): string[] {
+  return [
+    `POST ${url.pathname} HTTP/1.1`,
+    `Host: ${url.host}`,
+    "Connection: keep-alive",
+    "Content-Type: application/json",
+    `Content-Length: ${Buffer.byteLength(body)}`,
+  ];
 }
