@@ -249,8 +249,9 @@ class Batch {
       const stockState = fits ? "reserved" : "refused";
       const status = outcome === "revived" ? "PAID" : order.status;
       this.#orders.set(orderId, { ...order, status, stockState, holdReservation: reservation });
-      const earlierReservation = order.holdReservation;
-      this.#revivals.push({ orderId, reservation, earlierReservation, outcome, stockState, ...movement.position });
+      const { position, atMs } = movement;
+      const numbers = { reservation, earlierReservation: order.holdReservation };
+      this.#revivals.push({ orderId, ...numbers, outcome, stockState, ...position, atMs });
       (outcome === "revived" ? this.#settlementsDue : this.#compensationsDue).push(orderId);
     }
     this.#log(movement, moved, movement.holds.length);

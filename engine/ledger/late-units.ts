@@ -16,6 +16,7 @@ export interface Revival extends Position {
   readonly outcome: "revived" | "refused" | "late";
   /** What the ledger holds for it from now on. */
   readonly stockState: "reserved" | "refused";
+  readonly atMs: number;
 }
 
 /**
@@ -30,11 +31,11 @@ export async function applyRevivals(db: Queryable, at: Partition, revivals: read
   const result = await db.query<MovedOrder>({
     name: "apply_revivals",
     text: `WITH n AS (
-       SELECT * FROM unnest($5::uuid[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::text[])
-         AS n(id, epoch, seq, reservation, earlier, outcome, stock)
+       SELECT * FROM unnest($5::uuid[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::text[], $11::text[],
+         $12::bigint[]) AS n(id, epoch, seq, reservation, earlier, outcome, stock, at_ms)
      ), noted AS (
-       INSERT INTO order_revivals (order_id, sale_id, partition, epoch, seq, reservation, earlier_reservation, outcome)
-       SELECT id, $1, $2, epoch, seq, reservation, earlier, outcome FROM n
+       INSERT INTO order_revivals (order_id, sale_id, partition, epoch, seq, reservation, earlier_reservation, outcome, at)
+       SELECT id, $1, $2, epoch, seq, reservation, earlier, outcome, to_timestamp(at_ms / 1000.0) FROM n
      ), held AS (
        UPDATE orders o SET hold_reservation = n.reservation, stock_state = n.stock, updated_at = now()
        FROM n WHERE o.id = n.id AND n.outcome <> 'revived'
@@ -59,6 +60,7 @@ export async function applyRevivals(db: Queryable, at: Partition, revivals: read
       revivals.map((revival) => revival.earlierReservation),
       revivals.map((revival) => revival.outcome),
       revivals.map((revival) => revival.stockState),
+      revivals.map((revival) => revival.atMs),
     ],
   });
   return result.rows;

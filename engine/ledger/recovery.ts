@@ -189,10 +189,11 @@ export async function readHolds(db: Queryable, at: Partition): Promise<RebuiltHo
 /** Units held and bought by each buyer of each limited product: `buyer|sku` and units. */
 export async function readLimits(db: Queryable, at: Partition): Promise<[field: string, units: number][]> {
   const result = await db.query<{ field: string; units: number }>(
-    `SELECT o.customer_id || '|' || l.product_id AS field, sum(l.quantity)::bigint AS units
+    `SELECT o.customer_id || '|' || l.product_id AS field, sum(l.quantity - l.restocked)::bigint AS units
      FROM orders o JOIN order_lines l ON l.order_id = o.id
      JOIN sale_items i ON i.sale_id = o.sale_id AND i.product_id = l.product_id AND i.per_customer_limit IS NOT NULL
-     WHERE o.sale_id = $1 AND o.partition = $2 AND o.stock_state IN ('reserved', 'sold') GROUP BY 1`,
+     WHERE o.sale_id = $1 AND o.partition = $2 AND o.stock_state IN ('reserved', 'sold') AND l.quantity > l.restocked
+     GROUP BY 1`,
     [at.saleId, at.partition],
   );
   return result.rows.map(({ field, units }) => [field, units]);
@@ -213,11 +214,12 @@ export async function readIdempotency(
   return result.rows.map(({ scope, record }) => [scope, record]);
 }
 
-/** Movements of restock.lua that have been applied: id and seq. */
-export async function readAppliedAllocations(db: Queryable, at: Partition): Promise<[id: string, seq: number][]> {
+/** Movements of restock.lua and take-back.lua that have been applied: id and seq. */
+export async function readAppliedMovements(db: Queryable, at: Partition): Promise<[id: string, seq: number][]> {
   const result = await db.query<{ id: string; seq: number }>(
     `SELECT movement_id AS id, applied_seq AS seq FROM allocations
-     WHERE sale_id = $1 AND partition = $2 AND applied_seq IS NOT NULL`,
+     WHERE sale_id = $1 AND partition = $2 AND applied_seq IS NOT NULL
+     UNION ALL SELECT movement_id, seq FROM order_returns WHERE sale_id = $1 AND partition = $2`,
     [at.saleId, at.partition],
   );
   return result.rows.map(({ id, seq }) => [id, seq]);
@@ -226,7 +228,7 @@ export async function readAppliedAllocations(db: Queryable, at: Partition): Prom
 /** Orders that the guard refused and whose hold is gone with the old Redis: nothing is left to release. */
 export async function listRefused(db: Queryable, at: Partition): Promise<string[]> {
   const result = await db.query<{ id: string }>(
-    `SELECT id FROM orders WHERE sale_id = $1 AND partition = $2 AND stock_state = 'refused' AND status = 'CANCELLING'`,
+    "SELECT id FROM orders WHERE sale_id = $1 AND partition = $2 AND stock_state = 'refused'",
     [at.saleId, at.partition],
   );
   return result.rows.map(({ id }) => id);

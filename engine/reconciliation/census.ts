@@ -2,6 +2,7 @@
 // Each count reads a table from end to end, so the background asks seldom and the longer it took, the more seldom.
 import type { Partition } from "../keys.ts";
 import type { Queryable } from "../ledger/database.ts";
+import { HELD_BEYOND, isHeldBeyond, type MovedOrder } from "../ledger/fates.ts";
 import { PAYMENT_DUE } from "../ledger/payments.ts";
 import { parseOrderId } from "../order-id.ts";
 import type { OrderStatus, Transition } from "../order-state.ts";
@@ -129,7 +130,7 @@ async function findStuck(db: Queryable, at: Partition, nowMs: number): Promise<D
   const result = await db.query<{
     orderId: string;
     status: OrderStatus;
-    stockState: string;
+    stockState: MovedOrder["stockState"];
     ended: "succeeded" | "declined" | "failed" | null;
     open: boolean;
   }>({
@@ -138,7 +139,7 @@ async function findStuck(db: Queryable, at: Partition, nowMs: number): Promise<D
         EXISTS (SELECT FROM payment_attempts p WHERE p.order_id = o.id AND p.state = 'started') AS open
       FROM orders o LEFT JOIN payment_attempts a ON a.order_id = o.id AND a.attempt = o.payment_attempts
       WHERE o.sale_id = $1 AND o.partition = $2 AND o.updated_at < now() - $3 * interval '1 millisecond'
-        AND (o.status IN ('PAID', 'CANCELLING')
+        AND (o.status IN ('PAID', 'CANCELLING') OR ${HELD_BEYOND}
           OR (o.status = 'PAYING' AND NOT EXISTS (SELECT FROM payment_attempts p WHERE p.order_id = o.id AND p.state = 'started'))
           OR (o.status = 'RESERVED' AND NOT ${PAYMENT_DUE}
             AND o.reserved_until < to_timestamp(($4::float8 - $3) / 1000)))
@@ -156,12 +157,13 @@ async function findStuck(db: Queryable, at: Partition, nowMs: number): Promise<D
 
 function nextStep(
   status: OrderStatus,
-  stockState: string,
+  stockState: MovedOrder["stockState"],
   ended: "succeeded" | "declined" | "failed" | null,
 ): Transition | "move stock" | null {
   if (status === "PAID") return stockState === "sold" ? "settle" : stockState === "reserved" ? "move stock" : null;
   if (status === "CANCELLING")
     return stockState === "released" ? "release" : stockState === "sold" ? null : "move stock";
+  if (isHeldBeyond({ status, stockState })) return "move stock";
   if (status === "RESERVED") return "expire";
   if (ended === "succeeded") return "capture";
   return ended === null ? null : "cancelAfterPayment";

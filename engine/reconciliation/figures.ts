@@ -21,7 +21,13 @@ export interface Moved {
   readonly place: number;
   readonly settle: number;
   readonly release: number;
+  readonly revive: number;
+  /** Units that came back and are on sale again, and those that are written off. */
+  readonly return: number;
+  readonly write_off: number;
 }
+
+export const NOTHING_MOVED: Moved = { place: 0, settle: 0, release: 0, revive: 0, return: 0, write_off: 0 };
 
 export type Figures = Readonly<Record<Figure, number>>;
 
@@ -33,14 +39,17 @@ export interface RedisProduct extends Readonly<Record<Figure, RedisValue>> {
 /** What Redis must have of the product at the position of the comparison. */
 export function expectedFigures(product: LedgerProduct): Figures {
   const { allocated, undelivered, heldBack, refused, buried, since } = product;
-  const reserved = product.reserved + refused.place - refused.settle - refused.release + buried;
-  const sold = product.sold + refused.settle;
-  const available = allocated - undelivered - heldBack - reserved - sold;
+  const taken = refused.place + refused.revive;
+  const reserved = product.reserved + taken - refused.settle - refused.release + buried;
+  const sold = product.sold + refused.settle - refused.return - refused.write_off;
+  // A write-off that the ledger refused is gone in Redis all the same.
+  const available = allocated - undelivered - heldBack - reserved - sold - refused.write_off;
   // Backwards from where the ledger stands.
   return {
-    available: available + since.place - since.fromHoldback - since.release - since.restock,
-    reserved: reserved - since.place + since.settle + since.release,
-    sold: sold - since.settle,
+    available:
+      available + since.place + since.revive - since.fromHoldback - since.release - since.restock - since.return,
+    reserved: reserved - since.place - since.revive + since.settle + since.release,
+    sold: sold - since.settle + since.return + since.write_off,
   };
 }
 

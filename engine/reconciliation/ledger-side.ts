@@ -4,7 +4,7 @@ import type pg from "pg";
 import type { Partition } from "../keys.ts";
 import type { Queryable } from "../ledger/database.ts";
 import type { LedgerFigures } from "./drift.ts";
-import type { LedgerProduct, Moved } from "./figures.ts";
+import { type LedgerProduct, type Moved, NOTHING_MOVED } from "./figures.ts";
 
 export interface LedgerHead {
   readonly epoch: number;
@@ -74,7 +74,7 @@ export async function readLedger(db: Queryable, at: Partition, head: LedgerHead,
     for (const row of await movementsAfter(db, at, head.epoch, seq)) {
       const of = since.get(row.sku) ?? {};
       since.set(row.sku, { ...of, [row.kind]: row.units });
-      holdsSince += row.kind === "place" ? row.holds : -row.holds;
+      holdsSince += row.kind === "place" || row.kind === "revive" ? row.holds : -row.holds;
     }
     for (const row of await honouredAfter(db, at, head.epoch, seq)) {
       since.set(row.sku, { ...since.get(row.sku), fromHoldback: row.units });
@@ -92,13 +92,11 @@ export async function readLedger(db: Queryable, at: Partition, head: LedgerHead,
     values: where,
   });
   const products = stock.rows.map((row): LedgerProduct => {
-    const { place = 0, settle = 0, release = 0, restock = 0, fromHoldback = 0 } = since.get(row.sku) ?? {};
-    const none = { place: 0, settle: 0, release: 0 };
     return {
       ...row,
-      refused: refused.get(row.sku) ?? none,
+      refused: refused.get(row.sku) ?? NOTHING_MOVED,
       buried: buried.get(row.sku) ?? 0,
-      since: { place, settle, release, restock, fromHoldback },
+      since: { ...NOTHING_MOVED, restock: 0, fromHoldback: 0, ...since.get(row.sku) },
     };
   });
   return { head, products, sale: await readSettings(db, at.saleId), holdsSince, deadLetters };
@@ -136,7 +134,10 @@ async function readOutside(db: Queryable, at: Partition, epoch: number, seq: num
     name: "reconcile_refused",
     text: `SELECT product_id AS sku, COALESCE(sum(refused) FILTER (WHERE kind = 'place'), 0)::bigint AS place,
         COALESCE(sum(refused) FILTER (WHERE kind = 'settle'), 0)::bigint AS settle,
-        COALESCE(sum(refused) FILTER (WHERE kind = 'release'), 0)::bigint AS release
+        COALESCE(sum(refused) FILTER (WHERE kind = 'release'), 0)::bigint AS release,
+        COALESCE(sum(refused) FILTER (WHERE kind = 'revive'), 0)::bigint AS revive,
+        COALESCE(sum(refused) FILTER (WHERE kind = 'return'), 0)::bigint AS "return",
+        COALESCE(sum(refused) FILTER (WHERE kind = 'write_off'), 0)::bigint AS write_off
       FROM stock_movements WHERE sale_id = $1 AND partition = $2 AND epoch = $3 AND refused <> 0 GROUP BY 1`,
     values: [at.saleId, at.partition, epoch],
   });
@@ -203,11 +204,13 @@ export async function sumMovements(
 ): Promise<Map<string, LedgerFigures>> {
   const result = await db.query<LedgerFigures & { sku: string }>(
     `SELECT n.sku,
-       COALESCE((SELECT sum(a.quantity) FROM allocations a WHERE a.sale_id = $1 AND a.partition = $2 AND a.product_id = n.sku
-         AND (a.quantity > 0 OR a.applied_seq IS NOT NULL)), 0)::bigint AS allocated,
-       COALESCE(sum(CASE m.kind WHEN 'place' THEN m.quantity - m.refused
-         WHEN 'settle' THEN m.refused - m.quantity WHEN 'release' THEN m.refused - m.quantity END), 0)::bigint AS reserved,
-       COALESCE(sum(m.quantity - m.refused) FILTER (WHERE m.kind = 'settle'), 0)::bigint AS sold
+       (COALESCE((SELECT sum(a.quantity) FROM allocations a WHERE a.sale_id = $1 AND a.partition = $2
+           AND a.product_id = n.sku AND (a.quantity > 0 OR a.applied_seq IS NOT NULL)), 0)
+         - COALESCE(sum(m.quantity - m.refused) FILTER (WHERE m.kind = 'write_off'), 0))::bigint AS allocated,
+       COALESCE(sum(CASE WHEN m.kind IN ('place', 'revive') THEN m.quantity - m.refused
+         WHEN m.kind IN ('settle', 'release') THEN m.refused - m.quantity END), 0)::bigint AS reserved,
+       COALESCE(sum(CASE WHEN m.kind = 'settle' THEN m.quantity - m.refused
+         WHEN m.kind IN ('return', 'write_off') THEN m.refused - m.quantity END), 0)::bigint AS sold
      FROM unnest($3::uuid[]) AS n(sku)
      LEFT JOIN stock_movements m ON m.sale_id = $1 AND m.partition = $2 AND m.product_id = n.sku GROUP BY n.sku`,
     [at.saleId, at.partition, skus],

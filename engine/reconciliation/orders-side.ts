@@ -84,7 +84,7 @@ export async function readTraces(
 }
 
 export interface LimitUse {
-  /** Units of all the buyer's orders, and of those that were certainly counted: placed in this epoch under a limit. */
+  /** Units of all the buyer's orders less what went back on sale, and of those that were certainly counted: placed in this epoch under a limit. */
   readonly units: number;
   readonly counted: number;
   readonly isMoving: boolean;
@@ -100,8 +100,10 @@ export async function readLimitUse(
   const pairs = fields.map(splitField).filter(({ sku }) => isOrderId(sku));
   const result = await db.query<LimitUse & { buyer: string; sku: string }>({
     name: "reconcile_limit_use",
-    text: `SELECT n.buyer, n.sku, COALESCE(sum(l.quantity) FILTER (WHERE o.stock_state <> 'released'), 0)::bigint AS units,
-        COALESCE(sum(l.quantity) FILTER (WHERE o.stock_state <> 'released' AND m.buyer_limit > 0), 0)::bigint AS counted,
+    text: `SELECT n.buyer, n.sku,
+        COALESCE(sum(l.quantity - l.restocked) FILTER (WHERE o.stock_state <> 'released'), 0)::bigint AS units,
+        COALESCE(sum(l.quantity - l.restocked) FILTER (WHERE o.stock_state <> 'released' AND m.buyer_limit > 0), 0)::bigint
+          AS counted,
         COALESCE(bool_or(o.updated_at > $5), false) AS "isMoving"
       FROM unnest($3::text[], $4::uuid[]) AS n(buyer, sku)
       LEFT JOIN orders o ON o.customer_id = n.buyer AND o.sale_id = $1 AND o.partition = $2
@@ -156,10 +158,10 @@ export async function* scanLimitUse(
 ): AsyncGenerator<readonly { field: string; units: number }[]> {
   yield* pages<{ field: string; units: number }>(
     db,
-    `SELECT o.customer_id || '|' || l.product_id AS field, sum(l.quantity)::bigint AS units
+    `SELECT o.customer_id || '|' || l.product_id AS field, sum(l.quantity - l.restocked)::bigint AS units
      FROM orders o JOIN order_lines l ON l.order_id = o.id
      JOIN sale_items i ON i.sale_id = o.sale_id AND i.product_id = l.product_id AND i.per_customer_limit IS NOT NULL
-     WHERE o.sale_id = $1 AND o.partition = $2 AND o.stock_state <> 'released' GROUP BY 1`,
+     WHERE o.sale_id = $1 AND o.partition = $2 AND o.stock_state <> 'released' AND l.quantity > l.restocked GROUP BY 1`,
     at,
   );
 }

@@ -20,8 +20,8 @@ type Lost = Drift & { kind: "MOVEMENT_LOST" };
 const NUMBERS_MAX = 10_000;
 
 /**
- * Puts back the ledger's movements of a range that is missing there: from copies, from orders, from allocations, and a single
- * one that remains from what the ledger's rows amount to beyond the others. The rest is declared lost.
+ * Puts back the ledger's movements of a range that is missing there: from copies, from orders, allocations, revivals and returns,
+ * and a single one that remains from what the ledger's rows amount to beyond the others. The rest is declared lost.
  */
 export async function restoreMovements(pool: pg.Pool, at: Partition, lost: Lost, actor: string): Promise<Restored> {
   const { epoch, fromSeq, toSeq } = lost;
@@ -35,6 +35,8 @@ export async function restoreMovements(pool: pg.Pool, at: Partition, lost: Lost,
     const missing = await missingNumbers(client, at, lost);
     if (missing.size > 0) restored.push(...(await fromOrders(client, at, epoch, missing)));
     if (missing.size > 0) restored.push(...(await fromAllocations(client, at, epoch, missing)));
+    if (missing.size > 0) restored.push(...(await fromRevivals(client, at, epoch, missing)));
+    if (missing.size > 0) restored.push(...(await fromReturns(client, at, epoch, missing)));
     if (missing.size === 1) restored.push(...(await fromRemainder(client, at, epoch, missing)));
     for (const seq of missing) await declareLost(client, at, { epoch, fromSeq: seq, toSeq: seq }, actor);
     const [declared, put] = [[...missing], restored.toSorted((a, b) => a - b)];
@@ -110,6 +112,37 @@ async function fromAllocations(db: Queryable, at: Partition, epoch: number, miss
     [at.saleId, at.partition, epoch, [...missing]],
   );
   const rows = result.rows.map((row): StockMovement => ({ ...row, kind: "restock" }));
+  await insertMovements(db, at, rows);
+  return taken(missing, rows);
+}
+
+/** A revival is told by its record and the lines of its orders. */
+async function fromRevivals(db: Queryable, at: Partition, epoch: number, missing: Set<number>): Promise<number[]> {
+  const result = await db.query<Omit<StockMovement, "kind" | "epoch">>(
+    `SELECT v.seq, l.product_id AS "productId", sum(l.quantity)::bigint AS quantity,
+       COALESCE(sum(l.quantity) FILTER (WHERE v.outcome = 'refused'), 0)::bigint AS refused,
+       count(DISTINCT v.order_id) FILTER (WHERE l.product_id = (SELECT min(f.product_id::text)::uuid FROM order_lines f
+         WHERE f.order_id = v.order_id)) AS holds,
+       (extract(epoch FROM min(v.at)) * 1000)::bigint AS "atMs"
+     FROM order_revivals v JOIN order_lines l USING (order_id)
+     WHERE v.sale_id = $1 AND v.partition = $2 AND v.epoch = $3 AND v.seq = ANY($4::bigint[]) GROUP BY 1, 2`,
+    [at.saleId, at.partition, epoch, [...missing]],
+  );
+  const rows = result.rows.map((row): StockMovement => ({ ...row, epoch, kind: "revive" }));
+  await insertMovements(db, at, rows);
+  return taken(missing, rows);
+}
+
+async function fromReturns(db: Queryable, at: Partition, epoch: number, missing: Set<number>): Promise<number[]> {
+  const result = await db.query<Omit<StockMovement, "epoch">>(
+    `SELECT r.seq, u.key::uuid AS "productId", CASE WHEN r.restock THEN 'return' ELSE 'write_off' END AS kind,
+       sum(u.value::bigint)::bigint AS quantity, 0 AS refused, 0 AS holds,
+       (extract(epoch FROM min(r.at)) * 1000)::bigint AS "atMs"
+     FROM order_returns r, jsonb_each_text(r.units) u
+     WHERE r.sale_id = $1 AND r.partition = $2 AND r.epoch = $3 AND r.seq = ANY($4::bigint[]) GROUP BY 1, 2, 3`,
+    [at.saleId, at.partition, epoch, [...missing]],
+  );
+  const rows = result.rows.map((row): StockMovement => ({ ...row, epoch }));
   await insertMovements(db, at, rows);
   return taken(missing, rows);
 }

@@ -24,6 +24,7 @@ CREATE TABLE order_revivals (
   reservation         bigint NOT NULL,
   earlier_reservation bigint NOT NULL,
   outcome             text NOT NULL CHECK (outcome IN ('revived', 'refused', 'late')),
+  at                  timestamptz NOT NULL,
   PRIMARY KEY (order_id, epoch, seq)
 );
 CREATE INDEX order_revivals_of_entry ON order_revivals (sale_id, partition, epoch, seq);

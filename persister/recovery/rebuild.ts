@@ -17,7 +17,7 @@ import { CONSUMER_GROUP, type Partition, partitionKeys } from "../../engine/keys
 import { recordAudit } from "../../engine/ledger/audit.ts";
 import { transaction } from "../../engine/ledger/database.ts";
 import { transition } from "../../engine/ledger/fates.ts";
-import { suspendPartition } from "../../engine/ledger/log.ts";
+import { setStockState, suspendPartition } from "../../engine/ledger/log.ts";
 import { findPartition } from "../../engine/ledger/partitions.ts";
 import {
   declareLost,
@@ -27,7 +27,7 @@ import {
   markRebuilt,
   type RebuiltStock,
   raiseEpoch,
-  readAppliedAllocations,
+  readAppliedMovements,
   readHolds,
   readIdempotency,
   readLimits,
@@ -124,7 +124,7 @@ async function rebuildLocked(deps: RebuildDependencies, at: Partition, actor: st
       const untilMs = nowMs + sale.reservationTtlMs;
       await recordHoldback(client, at, { movementId: randomUUID(), productId, quantity, untilMs });
     }
-    await transition(client, "release", await listRefused(client, at), null, "released");
+    await endRefused(client, at);
     await recordAudit(client, {
       actor,
       action: "stock.rebuild",
@@ -140,6 +140,13 @@ async function rebuildLocked(deps: RebuildDependencies, at: Partition, actor: st
   await load(deps.redis, at, sale, { epoch, reservation: row.reservation, day: Math.floor(nowMs / DAY_MS), stock });
   await markRebuilt(deps.pool, at, epoch);
   return { ...at, from, survivors, lost, heldBack, holds, stock, epoch };
+}
+
+/** Holds that the ledger refused are gone with the old Redis: cancellations end by it, other orders stay as they are. */
+async function endRefused(client: pg.PoolClient, at: Partition): Promise<void> {
+  const refused = await listRefused(client, at);
+  await transition(client, "release", refused, null, "released");
+  await setStockState(client, refused, "released");
 }
 
 // A rebuild may come while the partition sells: an order that were accepted between the last look at the log and the new
@@ -229,7 +236,7 @@ async function writeRecords({ pool, redis }: RebuildDependencies, at: Partition,
   );
   await writeHash(redis, keys.limits, await readLimits(pool, at));
   for (const day of [today, today - 1]) await writeHash(redis, bucketOf(day), await readIdempotency(pool, at, day));
-  await writeHash(redis, keys.movements, await readAppliedAllocations(pool, at));
+  await writeHash(redis, keys.movements, await readAppliedMovements(pool, at));
   return holds.length;
 }
 

@@ -5,11 +5,10 @@ import {
   compareFigures,
   expectedFigures,
   type LedgerProduct,
+  NOTHING_MOVED,
   type RedisProduct,
 } from "../../../engine/reconciliation/figures.ts";
 import { seenTwice, withoutConsequences } from "../../../engine/reconciliation/inspect.ts";
-
-const NOTHING = { place: 0, settle: 0, release: 0 };
 
 function product(over: Partial<LedgerProduct> = {}): LedgerProduct {
   return {
@@ -19,9 +18,9 @@ function product(over: Partial<LedgerProduct> = {}): LedgerProduct {
     sold: 20,
     undelivered: 0,
     heldBack: 0,
-    refused: NOTHING,
+    refused: NOTHING_MOVED,
     buried: 0,
-    since: { ...NOTHING, restock: 0, fromHoldback: 0 },
+    since: { ...NOTHING_MOVED, restock: 0, fromHoldback: 0 },
     ...over,
   };
 }
@@ -35,11 +34,22 @@ describe("what Redis must have", () => {
   });
 
   it("counts what the guard refused and what became dead letters: Redis holds it", () => {
-    expect(expectedFigures(product({ refused: { place: 6, settle: 1, release: 2 }, buried: 4 }))).toEqual({
+    expect(
+      expectedFigures(product({ refused: { ...NOTHING_MOVED, place: 6, settle: 1, release: 2 }, buried: 4 })),
+    ).toEqual({
       available: 62,
       reserved: 17,
       sold: 21,
     });
+  });
+
+  it.each<[string, Partial<LedgerProduct["refused"]>, readonly [number, number, number]]>([
+    ["a revival", { revive: 3 }, [67, 13, 20]],
+    ["a return to sale", { return: 3 }, [73, 10, 17]],
+    ["a return that was written off", { write_off: 3 }, [70, 10, 17]],
+  ])("is where %s took it that the ledger refused", (_what, refused, [available, reserved, sold]) => {
+    const moved = { ...NOTHING_MOVED, ...refused };
+    expect(expectedFigures(product({ refused: moved }))).toEqual({ available, reserved, sold });
   });
 
   it.each<[string, Partial<LedgerProduct["since"]>, readonly [number, number, number]]>([
@@ -47,6 +57,9 @@ describe("what Redis must have", () => {
     ["a settlement", { settle: 3 }, [70, 13, 17]],
     ["a release", { release: 3 }, [67, 13, 20]],
     ["an increase", { restock: 3 }, [67, 10, 20]],
+    ["a revival", { revive: 3 }, [73, 7, 20]],
+    ["a return to sale", { return: 3 }, [67, 10, 23]],
+    ["a return that was written off", { write_off: 3 }, [70, 10, 23]],
     ["an order from what was held back", { place: 3, fromHoldback: 2 }, [71, 7, 20]],
   ])("goes back over %s that was applied since", (_what, since, [available, reserved, sold]) => {
     const zero = product().since;

@@ -56,7 +56,7 @@ describe("a revival", () => {
     expect(plan.revivals).toEqual([
       {
         ...{ orderId: "a", reservation: 9, earlierReservation: 1, outcome: "revived", stockState: "reserved" },
-        ...{ epoch: 1, seq: 5 },
+        ...{ epoch: 1, seq: 5, atMs: 1 },
       },
     ]);
     expect(plan.stock).toMatchObject([{ reserved: 3 }]);
