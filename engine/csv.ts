@@ -9,5 +9,10 @@ export const BYTE_ORDER_MARK = "\ufeff";
  * width, with a tab or a carriage return) gets an apostrophe; numbers are numbers.
  */
 export function csvRows(rows: readonly (readonly (string | number | null)[])[]): string {
-  return stringify(rows as (string | number | null)[][], { escape_formulas: true, record_delimiter: "\r\n" });
+  return stringify(rows as (string | number | null)[][], {
+    escape_formulas: true,
+    record_delimiter: "\r\n",
+    // A lone CR or LF within a cell too.
+    quote_record_delimiter: true,
+  });
 }

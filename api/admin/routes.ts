@@ -3,6 +3,7 @@ import type { ApiDependencies } from "../dependencies.ts";
 import type { Edge } from "../http/endpoint.ts";
 import { auditRoutes } from "./audit-routes.ts";
 import { deadLetterRoutes } from "./dead-letter-routes.ts";
+import { memberAdminRoutes } from "./member-routes.ts";
 import { adminOrderRoutes } from "./order-routes.ts";
 import { overviewRoutes } from "./overview-routes.ts";
 
@@ -10,5 +11,6 @@ export function adminRoutes(edge: Edge, deps: ApiDependencies): void {
   overviewRoutes(edge, deps);
   adminOrderRoutes(edge, deps);
   deadLetterRoutes(edge, deps);
+  memberAdminRoutes(edge, deps);
   auditRoutes(edge, deps);
 }

@@ -1,9 +1,8 @@
 // What members do with their account: verify the e-mail address, set another password, change the name, have themselves
 // erased.
 import { OnrushError } from "../../engine/errors.ts";
-import { recordAudit } from "../../engine/ledger/audit.ts";
 import { transaction } from "../../engine/ledger/database.ts";
-import { eraseMember, hasUnfinishedOrders } from "../../engine/members/erasure.ts";
+import { eraseMember } from "../../engine/members/erasure.ts";
 import { dropLinks, type LinkPurpose, useLink } from "../../engine/members/mailed-links.ts";
 import { endSessionsOf } from "../../engine/members/sessions.ts";
 import {
@@ -195,7 +194,7 @@ export function accountRoutes(edge: Edge, { pool, redis, outbox, log }: ApiDepen
       summary: "Erase the account",
       description:
         "Erases name, e-mail address, password and the addresses of orders, for good. The orders themselves stay in the " +
-        "books under an id that leads to nobody. INVALID_STATE while an order is under way.",
+        "books under an id that leads to nobody. INVALID_STATE while an order is under way, and for the last administrator.",
       tag: ACCOUNTS_TAG,
       access: "member",
       body: eraseAccount,
@@ -206,16 +205,8 @@ export function accountRoutes(edge: Edge, { pool, redis, outbox, log }: ApiDepen
       const user = await userOf(caller);
       edge.limits.login(user.email, edge.addressOf(c));
       await requirePassword(user, body.password);
-      const ended = await transaction(pool, async (client) => {
-        if (await hasUnfinishedOrders(client, user.id)) {
-          throw new OnrushError("INVALID_STATE", "An order is under way; cancel it or wait for its end.");
-        }
-        await dropLinks(client, user.id);
-        await eraseMember(client, user.id);
-        await recordAudit(client, { actor: user.id, action: "user.erase", subject: `user:${user.id}` });
-        return endSessionsOf(client, user.id, "erased");
-      });
-      await tell(ended);
+      const { endedSessions } = await eraseMember(pool, user.id, { actor: user.id });
+      await tell(endedSessions);
       return emptyAnswer();
     },
   );

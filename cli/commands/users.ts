@@ -1,5 +1,6 @@
 // `onrush users`: accounts and what they may do.
 import type { Command } from "commander";
+import { eraseMember } from "../../engine/members/erasure.ts";
 import { type Account, grantRole, listAccounts, revokeRole } from "../../engine/members/grants.ts";
 import { ROLES, type Role } from "../../engine/members/roles.ts";
 import { addCommand, oneOf, wholeNumber } from "../command.ts";
@@ -67,6 +68,26 @@ export function userCommands(users: Command): void {
     revokeRole,
     "from",
   );
+  addCommand<{ reason?: string }>(users, {
+    usage: "erase <account>",
+    summary: "erases a member's personal data, for good",
+    details:
+      "Name, e-mail, password and the addresses of orders go, and every session ends. The orders stay in the books under " +
+      "an id that leads to nobody. Not while an order is under way, and never the last administrator. The account is " +
+      "named by its e-mail or its id.",
+    examples: [
+      "onrush users erase kim@example.com",
+      'onrush users erase kim@example.com --yes --reason "asked by letter, 21 November"',
+    ],
+    options: [{ flags: "--reason <text>", help: "why, for the audit trail, which is never erased: no personal data" }],
+    changes: () => true,
+    run: ({ args: [who = ""], options, answer, confirm }) =>
+      withDatabase(async ({ pool, actor }) => {
+        await confirm(`Erase ${who} for good?`);
+        const { id } = await eraseMember(pool, who, { actor, reason: options.reason });
+        await answer({ id, erased: true }, () => `${id} is erased.`);
+      }),
+  });
 }
 
 function screen(accounts: readonly Account[], columns: number | undefined): string {

@@ -1,9 +1,41 @@
 // Erasure of a member's personal data. The books stay: orders, lines and payments keep the member's id, which then leads
 // to nobody.
-import type { Queryable } from "../ledger/database.ts";
+import type pg from "pg";
+import type { Operator } from "../catalogue/operator.ts";
+import { OnrushError } from "../errors.ts";
+import { recordAudit } from "../ledger/audit.ts";
+import { type Queryable, transaction } from "../ledger/database.ts";
+import { lockAccount, refuseLastAdministrator } from "./grants.ts";
+import { dropLinks } from "./mailed-links.ts";
+import { endSessionsOf } from "./sessions.ts";
+
+export interface Erased {
+  readonly id: string;
+  /** Whose access tokens are good no more. */
+  readonly endedSessions: readonly string[];
+}
+
+/**
+ * Erases an account for good and ends its sessions. `operator`: the member, or an administrator. `who`: its id or e-mail.
+ *
+ * @throws OnrushError with `NOT_FOUND`; `INVALID_STATE` while an order is under way, and for the last administrator
+ */
+export async function eraseMember(pool: pg.Pool, who: string, operator: Operator): Promise<Erased> {
+  return await transaction(pool, async (client) => {
+    const account = await lockAccount(client, who);
+    await refuseLastAdministrator(client, account);
+    if (await hasUnfinishedOrders(client, account.id)) {
+      throw new OnrushError("INVALID_STATE", "An order is under way; cancel it or wait for its end.");
+    }
+    await dropLinks(client, account.id);
+    await erasePerson(client, account.id);
+    await recordAudit(client, { ...operator, action: "user.erase", subject: `user:${account.id}` });
+    return { id: account.id, endedSessions: await endSessionsOf(client, account.id, "erased") };
+  });
+}
 
 /** Whether orders of this customer are still under way: their address is needed, their end has to be told. */
-export async function hasUnfinishedOrders(db: Queryable, customerId: string): Promise<boolean> {
+async function hasUnfinishedOrders(db: Queryable, customerId: string): Promise<boolean> {
   const result = await db.query<{ unfinished: boolean }>(
     `SELECT EXISTS (SELECT FROM orders WHERE customer_id = $1
        AND status NOT IN ('CONFIRMED', 'CANCELLED', 'REFUNDED')) AS unfinished`,
@@ -13,7 +45,7 @@ export async function hasUnfinishedOrders(db: Queryable, customerId: string): Pr
 }
 
 /** Erases name, e-mail, password and addresses. Within the caller's transaction. */
-export async function eraseMember(db: Queryable, customerId: string): Promise<void> {
+async function erasePerson(db: Queryable, customerId: string): Promise<void> {
   await db.query(
     `UPDATE users SET email = id || '@erased.invalid', name = 'Erased', password_hash = '', roles = '{customer}',
        email_verified_at = NULL, erased_at = now(), updated_at = now() WHERE id = $1`,

@@ -48,9 +48,7 @@ export async function grantRole(pool: pg.Pool, who: string, role: Role, operator
 export async function revokeRole(pool: pg.Pool, who: string, role: Role, operator: Operator): Promise<Account> {
   return await changeRoles(pool, who, "user.revoke", operator, async (roles, client, account) => {
     if (!roles.includes(role)) return roles;
-    if (role === "admin" && !(await hasOtherAdministrator(client, account.id))) {
-      throw new OnrushError("INVALID_STATE", "This is the last administrator.", { id: account.id });
-    }
+    if (role === "admin") await refuseLastAdministrator(client, account);
     await endSessionsOf(client, account.id, "roles");
     return roles.filter((held) => held !== role);
   });
@@ -68,14 +66,7 @@ async function changeRoles(
   ) => readonly Role[] | Promise<readonly Role[]>,
 ): Promise<Account> {
   return await transaction(pool, async (client) => {
-    // Of two who take the last two administrators' roles at once, the second has to see what the first did.
-    await client.query("SELECT pg_advisory_xact_lock(hashtext('onrush roles'))");
-    const found = await client.query<Account>(
-      `SELECT ${COLUMNS} FROM users WHERE (id = $1 OR email = lower($1)) AND erased_at IS NULL FOR UPDATE`,
-      [who],
-    );
-    const [account] = found.rows;
-    if (!account) throw new OnrushError("NOT_FOUND", `There is no account ${who}.`, { who });
+    const account = await lockAccount(client, who);
     const roles = await change(account.roles, client, account);
     if (roles.length === account.roles.length) return account;
     await client.query("UPDATE users SET roles = $2, updated_at = now() WHERE id = $1", [account.id, roles]);
@@ -83,6 +74,29 @@ async function changeRoles(
     await recordAudit(client, { ...operator, action, subject, before: { roles: account.roles }, after: { roles } });
     return { ...account, roles };
   });
+}
+
+/**
+ * Locks an account, and the roles of all, until the transaction ends. `who`: its id or e-mail.
+ *
+ * @throws OnrushError with `NOT_FOUND`
+ */
+export async function lockAccount(client: pg.ClientBase, who: string): Promise<Account> {
+  // Of two who take the last two administrators away at once, the second has to see what the first did.
+  await client.query("SELECT pg_advisory_xact_lock(hashtext('onrush roles'))");
+  const found = await client.query<Account>(
+    `SELECT ${COLUMNS} FROM users WHERE (id = $1 OR email = lower($1)) AND erased_at IS NULL FOR UPDATE`,
+    [who],
+  );
+  const [account] = found.rows;
+  if (!account) throw new OnrushError("NOT_FOUND", `There is no account ${who}.`, { who });
+  return account;
+}
+
+/** @throws OnrushError with `INVALID_STATE` when this one, locked, is the only administrator */
+export async function refuseLastAdministrator(client: pg.ClientBase, { id, roles }: Account): Promise<void> {
+  if (!roles.includes("admin") || (await hasOtherAdministrator(client, id))) return;
+  throw new OnrushError("INVALID_STATE", "This is the last administrator.", { id });
 }
 
 async function hasOtherAdministrator(db: Queryable, id: string): Promise<boolean> {

@@ -4,10 +4,12 @@ import { readFileSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { parse } from "csv-parse/sync";
 import { afterAll, describe, expect, it, vi } from "vitest";
+import { CHANNELS } from "../../engine/keys.ts";
 import { openPool } from "../../engine/ledger/database.ts";
 import { findOrder } from "../../engine/ledger/orders.ts";
 import { createUser, makeCustomerId } from "../../engine/members/users.ts";
 import { openOutbox } from "../../engine/outbox/outbox.ts";
+import { connect, subscriberConnection } from "../../engine/redis/connection.ts";
 import { startPersister } from "../support/assembly.ts";
 import { scratchFolder } from "../support/scratch.ts";
 import { openCliShop } from "./cli-shop.ts";
@@ -112,6 +114,53 @@ describe("onrush orders", () => {
       expect(await failure("orders", "export", ...wrong)).toMatchObject({ exit: 2, code: "USAGE" });
     }
   });
+
+  it("says that an order was packed, shipped, delivered", async () => {
+    const { orderId } = await shop.place(await shop.openSale({ stock: 5 }));
+    const fulfil = ["orders", "fulfil", orderId, "--yes"];
+    await persist(orderId);
+    expect(await failure(...fulfil, "--state", "packed")).toMatchObject({ exit: 1, code: "INVALID_STATE" });
+    await pool.query("UPDATE orders SET status = 'CONFIRMED' WHERE id = $1", [orderId]);
+    const changes: unknown[] = [];
+    const subscriber = subscriberConnection(shop.servers.redisUrl);
+    subscriber.on("message", (_channel, text: string) => changes.push(...JSON.parse(text)));
+    await connect(subscriber);
+    await subscriber.subscribe(CHANNELS.orders);
+    const shipped = ["--state", "shipped", "--reference", "6012-3456"];
+    const said = await onrush(...fulfil, ...shipped, "--reason", "택배");
+    expect([said.code, said.out]).toEqual([0, "The order was shipped (6012-3456).\n"]);
+    await vi.waitFor(() => expect(changes).toEqual([{ id: orderId, version: 3, status: "CONFIRMED" }]));
+    subscriber.disconnect();
+    expect((await onrush(...fulfil, ...shipped)).out).toBe(
+      "The order was shipped (6012-3456) before; nothing changed.\n",
+    );
+    expect(await json(...fulfil, "--state", "delivered")).toMatchObject({
+      status: "CONFIRMED",
+      version: 4,
+      fulfilment: { state: "delivered", reference: null },
+    });
+    expect(await failure(...fulfil, ...shipped)).toMatchObject({ exit: 1, code: "INVALID_STATE" });
+    expect(await trail(`order:${orderId}`)).toMatchObject([
+      { action: "order.fulfil", after: { fulfilment: { state: "delivered" } } },
+      { action: "order.fulfil", after: { version: 3 }, reason: "택배" },
+    ]);
+    const { out } = await onrush("orders", "show", orderId);
+    expect(out).toMatch(/^fulfilment +delivered, \d{4}-/m);
+    expect(out).toMatch(/^ +3 +CONFIRMED, shipped \(6012-3456\) +\d{4}-/m);
+    expect(await json("orders", "export", "--fulfilment", "delivered")).toMatchObject([{ id: orderId }]);
+    const nobody = "6920a1b2-0000-8100-8000-000000000000";
+    const state = ["--state", "packed"];
+    expect(await failure("orders", "fulfil", nobody, ...state, "--yes")).toMatchObject({ exit: 1, code: "NOT_FOUND" });
+    for (const wrong of [
+      ["x", ...state, "--yes"],
+      [orderId, "--yes"],
+      [orderId, "--state", "lost", "--yes"],
+      [orderId, ...state, "--reference", "", "--yes"],
+      [orderId, ...state],
+    ]) {
+      expect(await failure("orders", "fulfil", ...wrong)).toMatchObject({ exit: 2, code: "USAGE" });
+    }
+  });
 });
 
 describe("onrush jobs", () => {
@@ -188,6 +237,22 @@ describe("onrush users", () => {
     });
     expect(await failure("users", "grant", "lee@example.com", "support")).toMatchObject({ exit: 2, code: "USAGE" });
     expect((await onrush("users", "list", "--query", "nobody")).out).toBe("There is no such account.\n");
+  });
+
+  it("erases a member's personal data, on record, and never the last administrator's", async () => {
+    const id = makeCustomerId();
+    await createUser(pool, { id, email: "choi@example.com", name: "최셋", passwordHash: "x" });
+    expect(await failure("users", "erase", "choi@example.com")).toMatchObject({ exit: 2, code: "USAGE" });
+    expect(await json("users", "erase", "Choi@example.com", "--yes", "--reason", "요청")).toEqual({ id, erased: true });
+    expect(await json("users", "list", "--query", "choi")).toEqual([]);
+    expect(await trail(`user:${id}`)).toMatchObject([{ action: "user.erase", reason: "요청" }]);
+    expect(await failure("users", "erase", id, "--yes")).toMatchObject({ exit: 1, code: "NOT_FOUND" });
+    expect(await json("users", "list", "--role", "admin")).toMatchObject([{ email: "lee@example.com" }]);
+    expect(await failure("users", "erase", "lee@example.com", "--yes")).toMatchObject({
+      exit: 1,
+      code: "INVALID_STATE",
+      message: "This is the last administrator.",
+    });
   });
 });
 

@@ -193,6 +193,8 @@ describe("its cells", () => {
     for (const name of NAMES) await insertOrders(saleId, 1, name);
     const { text, rows } = await download(`saleId=${saleId}`);
     expect(text.split("\r\n")).toHaveLength(NAMES.length + 2);
+    expect(text).toContain('"줄\n바꿈 x2"');
+    expect(text).toContain('"말 ""따옴표"" x2"');
     const expected = NAMES.map((name) => `${/^[=+\-@\t＝]/.test(name) ? "'" : ""}${name} x2`);
     expect(rows.map(({ items }) => items).toSorted()).toEqual(expected.toSorted());
     expect(rows[0]).toMatchObject({ saleId, price: "5000", units: "2", currency: "KRW", reason: "", fulfilment: "" });
