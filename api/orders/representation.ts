@@ -117,7 +117,8 @@ export function representOrder(row: OrderWithLines): OrderView {
     fulfilment: row.fulfilment,
     reservedUntil: row.reservedUntil,
     placedAt: row.placedAt,
-    updatedAt: row.updatedAt,
+    // Of its version: the row's own also moves when the stock behind the order does.
+    updatedAt: row.timeline.at(-1)?.at ?? row.updatedAt,
     timeline: row.timeline.map(({ status, at, version, reason, fulfilment, refundedAmount }) => ({
       status,
       at,
