@@ -14,7 +14,7 @@ import type { AttemptMethod } from "../../engine/ledger/payments.ts";
 import { findUnsettled } from "../../engine/ledger/sweeps.ts";
 import type { Logger } from "../../engine/log.ts";
 import { type Outbox, openOutbox } from "../../engine/outbox/outbox.ts";
-import type { MailJob, OrdersJob } from "../../engine/outbox/queues.ts";
+import type { MailJob, OrdersJob, PaymentEventJob } from "../../engine/outbox/queues.ts";
 import { redisNowMs } from "../../engine/redis/clock.ts";
 import { commandConnection, connect } from "../../engine/redis/connection.ts";
 import { loadScripts } from "../../engine/redis/scripts.ts";
@@ -25,6 +25,7 @@ import { walletGateway } from "./gateway/wallet.ts";
 import { sendMail } from "./mail/mailer.ts";
 import type { MailTransport } from "./mail/transport.ts";
 import { Payments, type PaymentTiming } from "./payment/payments.ts";
+import { followUp, paymentEventSweep } from "./payment-events/follow-up.ts";
 import { startReconciler } from "./reconciliation/reconciler.ts";
 import { Refunds, type RefundTiming } from "./refunds/refunds.ts";
 import { Returns } from "./refunds/returns.ts";
@@ -132,6 +133,12 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
   const boss = await openBoss(databaseUrl, log);
   await work(boss, pool, payments, settlement);
   await boss.work<OrdersJob>("refund", WORK, (jobs) => refunds.take(ordersOf(jobs)));
+  const recheckCharges = (keys: readonly string[]) => payments.recheck(keys);
+  const recheckRefunds = (ids: readonly string[]) => refunds.recheck(ids);
+  await boss.work<PaymentEventJob>("payment-event", WORK, (jobs) => {
+    const eventIds = jobs.flatMap((job) => job.data.eventIds);
+    return followUp({ pool, recheckCharges, recheckRefunds }, eventIds);
+  });
   const { mail } = deps;
   if (mail) {
     await boss.work<MailJob>("mail", MAIL_WORK, async ([job]) => {
@@ -143,6 +150,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
       expirySweep(pool, onMoved, log),
       unsettledSweep({ pool, redis, settlement, olderThanMs: timing.unsettledAfterMs, log }),
       paymentSweep(pool, outbox, timing.jobLostAfterMs, log),
+      paymentEventSweep(pool, outbox),
       refundSweep(pool, outbox, log),
       returnSweep(pool, returns, timing.unsettledAfterMs, log),
       latePaymentSweep({ pool, outbox, stock, onMoved, log }),
