@@ -47,7 +47,8 @@ describe("an administrator", () => {
     const admin = await administrator();
     await buy(id, "CONFIRMED");
     expect((await erase(id, admin.token, { reason: "편지로 요청" })).status).toBe(204);
-    expect((await shop.call("GET", "/api/v1/auth/me", { token })).status).toBe(401);
+    // This looks at the token alone.
+    expect((await shop.call("GET", "/api/v1/orders", { token })).status).toBe(401);
     expect((await shop.call("POST", "/api/v1/auth/refresh", { body: { refreshToken } })).status).toBe(401);
     const login = { email, password: PASSWORD };
     expect((await shop.call("POST", "/api/v1/auth/login", { body: login })).status).toBe(401);
