@@ -25,6 +25,7 @@ import { createRateLimits } from "./http/rate-limits.ts";
 import { documentationRoutes } from "./operations/documentation.ts";
 import { healthRoutes } from "./operations/health.ts";
 import { createMetrics } from "./operations/metrics.ts";
+import { exposePaymentCircuits } from "./operations/payment-circuits.ts";
 import { reconciliationRoutes } from "./operations/reconciliation.ts";
 import { orderChangeRoutes } from "./orders/change-routes.ts";
 import { fulfilmentRoute } from "./orders/fulfilment-route.ts";
@@ -104,6 +105,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   reconciliationRoutes(edge, deps);
   documentationRoutes(edge);
   exposeProductReads(edge.metrics.registry, products);
+  exposePaymentCircuits(edge.metrics.registry, deps.pool);
   if (deps.statusCounters) exposeStatusCounters(edge.metrics.registry, deps.statusCounters);
 
   app.notFound((c) => edge.cors.apply(c, answerUnrouted(edge, c)));

@@ -3,15 +3,22 @@
 //   200                                  its body: succeeded, declined, or processing, which is pending
 //   400 402 409 411 413 415 422          failed for good: this request will never be taken
 //   401 403 404 405 408 425 429 503      failed for now: nothing moved, be it that the key here is wrong
-//   a connection that never stood        unsent: the provider has not heard of it
+//   a connection that never stood        unsent: the provider has not heard of it; so is what an open circuit keeps back
 //   everything else, and silence         unknown: the caller looks the key up
 //
 // Charges that come together go in one call. Those of them that take their time come back as pending and are asked for one
 // by one, over connections of their own: a customer who hesitates holds up nobody else.
+//
+// No answer, 5xx and 429 count as an outage, and enough of them in a row open the circuit of that kind of call. Each kind has
+// its own: a provider that cannot charge may well say what it has. Of charges asked for singly silence counts for nothing: it
+// is the customer's.
+//
+// Nothing is called twice here. What failed for now, or was not sent, is tried again from the attempt's row.
 import { z } from "zod";
 import { Batcher } from "../../../engine/admission/batcher.ts";
+import { CIRCUIT_TIMING, type Circuit, type CircuitListener, type CircuitTiming, openCircuit } from "./circuit.ts";
 import type { ChargeOutcome, ChargeRequest, PaymentProvider, RefundOutcome } from "./gateway.ts";
-import { type HttpAnswer, HttpCallError, openHttpClient } from "./http-client.ts";
+import { type HttpAnswer, type HttpCall, HttpCallError, type HttpClient, openHttpClient } from "./http-client.ts";
 
 export interface HttpGatewayOptions {
   readonly url: string;
@@ -22,6 +29,9 @@ export interface HttpGatewayOptions {
   readonly batchMax?: number;
   /** Connections for what answers at once, and as many again for what may not. */
   readonly connectionsMax?: number;
+  readonly circuit?: Partial<CircuitTiming>;
+  /** Hears of the circuits `batches`, `charges` (those asked for singly), `refunds` and `lookups`. */
+  readonly onCircuit?: CircuitListener;
 }
 
 const DEFAULTS = { timeoutMs: 8_000, batchMax: 64, connectionsMax: 256 };
@@ -61,6 +71,14 @@ export function httpGateway(options: HttpGatewayOptions): PaymentProvider {
   const { url, apiKey, timeoutMs, batchMax, connectionsMax } = { ...DEFAULTS, ...options };
   const prompt = openHttpClient({ url, apiKey, timeoutMs, connectionsMax });
   const patient = openHttpClient({ url, apiKey, timeoutMs, connectionsMax });
+  const timing = { ...CIRCUIT_TIMING, ...options.circuit };
+  const circuit = (name: string, outage = isOutage) => openCircuit(name, outage, timing, options.onCircuit);
+  const circuits = {
+    batches: circuit("batches"),
+    charges: circuit("charges", (answer) => isOutage(answer) && !isSilence(answer)),
+    refunds: circuit("refunds"),
+    lookups: circuit("lookups"),
+  };
   let inBatches = batchMax > 1;
 
   async function chargeTogether(waiting: readonly WaitingCharge[]): Promise<BatchOutcome[]> {
@@ -69,7 +87,11 @@ export function httpGateway(options: HttpGatewayOptions): PaymentProvider {
     const charges = wanted.map(({ request }) => request);
     let outcomes = charges.map((): BatchOutcome => "singly");
     if (charges.length > 0 && inBatches) {
-      const answer = await answerOf(prompt.call({ method: "POST", path: "/charges/batch", body: { charges } }));
+      const answer = await answerOf(circuits.batches, prompt, {
+        method: "POST",
+        path: "/charges/batch",
+        body: { charges },
+      });
       if ("status" in answer && NO_BATCHES.has(answer.status)) inBatches = false;
       else outcomes = batchOutcomes(charges, answer);
     }
@@ -93,27 +115,25 @@ export function httpGateway(options: HttpGatewayOptions): PaymentProvider {
       }
       const { key, amount, currency, token } = request;
       const body = { amount, currency, token };
-      const call = patient.call({ method: "POST", path: "/charges", idempotencyKey: key, body, signal });
-      return chargeOutcome(await answerOf(call));
+      const call: HttpCall = { method: "POST", path: "/charges", idempotencyKey: key, body, signal };
+      return chargeOutcome(await answerOf(circuits.charges, patient, call));
     },
     async lookup(key, signal) {
-      const answer = await answerOf(
-        prompt.call({ method: "GET", path: `/charges/${encodeURIComponent(key)}`, signal }),
-      );
+      const call: HttpCall = { method: "GET", path: `/charges/${encodeURIComponent(key)}`, signal };
+      const answer = await answerOf(circuits.lookups, prompt, call);
       return isNone(answer, "charge_not_found") ? "none" : asUnknown(chargeOutcome(answer));
     },
     async refund({ key, chargeKey, amount }, signal) {
       const body = { chargeKey, amount };
-      const call = patient.call({ method: "POST", path: "/refunds", idempotencyKey: key, body, signal });
-      const answer = await answerOf(call);
+      const call: HttpCall = { method: "POST", path: "/refunds", idempotencyKey: key, body, signal };
+      const answer = await answerOf(circuits.refunds, patient, call);
       // Unlike a path that is not there, a charge that is not there is a definite no.
       if (isNone(answer, "charge_not_found")) return { type: "failed", code: "charge_not_found", retryable: false };
       return refundOutcome(answer);
     },
     async lookupRefund(key, signal) {
-      const answer = await answerOf(
-        prompt.call({ method: "GET", path: `/refunds/${encodeURIComponent(key)}`, signal }),
-      );
+      const call: HttpCall = { method: "GET", path: `/refunds/${encodeURIComponent(key)}`, signal };
+      const answer = await answerOf(circuits.lookups, prompt, call);
       return isNone(answer, "refund_not_found") ? "none" : asUnknown(refundOutcome(answer));
     },
     async close() {
@@ -125,15 +145,31 @@ export function httpGateway(options: HttpGatewayOptions): PaymentProvider {
 
 const GIVEN_UP: Failed = { type: "unsent", code: "not_sent_in_time" };
 
+const CIRCUIT_OPEN: Failed = { type: "unsent", code: "circuit_open" };
+
 /** The answer, or what its absence says. */
-async function answerOf(call: Promise<HttpAnswer>): Promise<HttpAnswer | Failed> {
-  try {
-    return await call;
-  } catch (error) {
-    if (!(error instanceof HttpCallError)) throw error;
-    const { code, sent } = error;
-    return sent ? { type: "unknown", code } : { type: "unsent", code };
-  }
+async function answerOf(
+  circuit: Circuit<HttpAnswer | Failed>,
+  client: HttpClient,
+  call: HttpCall,
+): Promise<HttpAnswer | Failed> {
+  return (await circuit.pass(() => client.call(call).catch(asFailed))) ?? CIRCUIT_OPEN;
+}
+
+function asFailed(error: unknown): Failed {
+  if (!(error instanceof HttpCallError)) throw error;
+  const { code, sent } = error;
+  return sent ? { type: "unknown", code } : { type: "unsent", code };
+}
+
+/** Whether it says that the provider is not there, or wants to be left alone. */
+function isOutage(answer: HttpAnswer | Failed): boolean {
+  return "type" in answer || answer.status >= 500 || answer.status === 429;
+}
+
+/** Sent, and not answered for as long as somebody waited. */
+function isSilence(answer: HttpAnswer | Failed): boolean {
+  return "type" in answer && answer.type === "unknown" && (answer.code === "timeout" || answer.code === "aborted");
 }
 
 function chargeOutcome(answer: HttpAnswer | Failed): ChargeOutcome {

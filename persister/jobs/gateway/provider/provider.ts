@@ -6,6 +6,7 @@ import type pg from "pg";
 import { Batcher } from "../../../../engine/admission/batcher.ts";
 import type { Logger } from "../../../../engine/log.ts";
 import type { RefundRequest } from "../gateway.ts";
+import { startRounds } from "../rounds.ts";
 import {
   bookCharges,
   type Charge,
@@ -18,7 +19,6 @@ import {
 } from "./charges.ts";
 import { type Mode, setChargeMode, setRefundMode } from "./modes.ts";
 import { bookRefund, findRefund, type Refund, type RefundAnswer } from "./refunds.ts";
-import { startRounds } from "./rounds.ts";
 import { answersAtOnce } from "./tokens.ts";
 import { startDeliveries, type WebhookTarget } from "./webhooks.ts";
 

@@ -6,7 +6,7 @@ import type pg from "pg";
 import type { Logger } from "../../../../engine/log.ts";
 import { signWebhook } from "../../../../engine/webhooks/signature.ts";
 import { HttpCallError, openHttpClient } from "../http-client.ts";
-import { type Rounds, startRounds } from "./rounds.ts";
+import { type Rounds, startRounds } from "../rounds.ts";
 
 /** Where webhooks go, and what they are signed with (`whsec_...`). */
 export interface WebhookTarget {

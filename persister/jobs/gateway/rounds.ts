@@ -1,6 +1,6 @@
-// Work of the provider's own that nobody calls for: done in rounds, one after the other, each of which says when the next one
-// is due. Whoever knows of something sooner wakes it.
-import type { Logger } from "../../../../engine/log.ts";
+// Work that nobody calls for: done in rounds, one after the other, each of which says when the next one is due. Whoever knows
+// of something sooner wakes it.
+import type { Logger } from "../../../engine/log.ts";
 
 export interface Rounds {
   /** There is something to do in so many milliseconds, if not earlier. */
