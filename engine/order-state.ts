@@ -51,7 +51,7 @@ export const TRANSITIONS = {
   settle: { from: ["PAID"], to: "CONFIRMED" },
   release: { from: ["CANCELLING"], to: "CANCELLED" },
   revive: { from: ["CANCELLED"], to: "PAID" },
-  refund: { from: ["PAID", "CONFIRMED", "CANCELLED"], to: "REFUND_PENDING" },
+  refund: { from: ["CONFIRMED", "CANCELLED"], to: "REFUND_PENDING" },
   refunded: { from: ["REFUND_PENDING"], to: "REFUNDED" },
 } as const satisfies Record<string, { from: readonly OrderStatus[]; to: OrderStatus }>;
 export type Transition = keyof typeof TRANSITIONS;
