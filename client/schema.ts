@@ -565,7 +565,7 @@ export interface components {
     OrderSummaryPage: { items: (components["schemas"]["OrderSummary"])[]; nextCursor?: string; };
     OrderSummary: { orderTrackingId: string; saleId: string; customerId: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; reason: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD" | null; price: number; payable: number; refundedAmount: number; currency: string; paymentMethod: string; placedAt: string; updatedAt: string; fulfilment: components["schemas"]["Fulfilment"]; items: ({ productId: string; name: string; quantity: number; price: number; })[]; };
     DeadLetterPage: { items: (components["schemas"]["DeadLetter"])[]; nextCursor?: string; };
-    DeadLetter: { id: number; saleId: string; partition: number; epoch: number; seq: number; orderId: string | null; kind: string; payload: string; error: string; state: "open" | "replayed" | "discarded"; createdAt: string; decidedAt: string | null; decidedBy: string | null; wanted: "replay" | "discard" | null; refusal: string | null; };
+    DeadLetter: { id: number; saleId: string; partition: number; epoch: number | null; seq: number | null; orderId: string | null; kind: string; refundId: string | null; payload: string; error: string; state: "open" | "replayed" | "discarded"; createdAt: string; decidedAt: string | null; decidedBy: string | null; wanted: "replay" | "discard" | null; refusal: string | null; };
     DeadLetterReplay: { reason?: string; };
     DeadLetterDiscard: { reason: string; };
     AccountErasure: { reason?: string; };

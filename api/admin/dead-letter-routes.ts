@@ -1,5 +1,5 @@
-// Dead letters: what the persister could not apply. A worker carries out what is decided here, as it is about the log; the
-// letter then says what became of it.
+// Dead letters: what the persister could not apply, and refunds that failed. A worker carries out what is decided here, as it is
+// about the log or the gateway; the letter then says what became of it.
 import { z } from "@hono/zod-openapi";
 import { reasonSchema } from "../../engine/catalogue/input.ts";
 import { OnrushError } from "../../engine/errors.ts";
@@ -24,10 +24,11 @@ const letterSchema = z
     id: z.int(),
     saleId: z.string(),
     partition: z.int(),
-    epoch: z.int(),
-    seq: z.int(),
+    epoch: z.int().nullable().openapi({ description: "Null for a refund, which comes from no log" }),
+    seq: z.int().nullable(),
     orderId: z.string().nullable().openapi({ description: "Null: the whole entry, or a line that names no order" }),
-    kind: z.string(),
+    kind: z.string().openapi({ description: "The kind of the entry, `unreadable`, or `refund`" }),
+    refundId: z.string().nullable(),
     payload: z.string(),
     error: z.string(),
     state: z.enum(DEAD_LETTER_STATES),
@@ -54,7 +55,8 @@ export function deadLetterRoutes(edge: Edge, { pool }: ApiDependencies): void {
       method: "get",
       path: PATH,
       summary: "List dead letters",
-      description: "Entries of the log, or single orders of one, that the ledger did not take; oldest first.",
+      description:
+        "Entries of the log, or single orders of one, that the ledger did not take, and refunds that failed; oldest first.",
       tag: ADMIN_TAG,
       access: "operator",
       query,
@@ -85,14 +87,14 @@ export function deadLetterRoutes(edge: Edge, { pool }: ApiDependencies): void {
   decision("replay", z.object({ reason: reasonSchema().optional() }).openapi("DeadLetterReplay"), {
     summary: "Apply a dead letter to the ledger",
     description:
-      "The order gets the place that it would have had, and its payment becomes due. A worker does it within a second or " +
-      "so; when it can still not be applied, `refusal` says why.",
+      "The order gets the place that it would have had, and its payment becomes due; a refund goes again. A worker does it " +
+      "within a second or so; when it can still not be applied, `refusal` says why.",
   });
   decision("discard", z.object({ reason: reasonSchema() }).openapi("DeadLetterDiscard"), {
     summary: "Give up on a dead letter",
     description:
       "An order that can be read is cancelled by the operator; the hold of one that cannot is released. A worker does it " +
-      "within a second or so.",
+      "within a second or so. A refund is money that is owed: INVALID_STATE.",
   });
 
   function decision(
@@ -114,6 +116,9 @@ export function deadLetterRoutes(edge: Edge, { pool }: ApiDependencies): void {
       },
       async ({ c, caller, body: { reason } }) => {
         const letter = await known(c.req.param("id"));
+        if (wanted === "discard" && letter.refundId !== null) {
+          throw new OnrushError("INVALID_STATE", "A refund cannot be discarded: the money is owed.");
+        }
         if (!(await wantDeadLetter(pool, letter.id, wanted, { actor: caller.customerId, reason }))) {
           const now = await known(String(letter.id));
           throw new OnrushError("INVALID_STATE", `The dead letter was ${now.state} before.`, {

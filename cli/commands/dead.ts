@@ -41,7 +41,8 @@ export function deadCommands(dead: Command): void {
     usage: "list",
     summary: "dead letters, oldest first; exit code 1 when any is open",
     details:
-      "An entry of a log, or one order of it, that the ledger did not take. Its stock stays held until you decide.",
+      "An entry of a log, or one order of it, that the ledger did not take: its stock stays held until you decide. And " +
+      "refunds that the gateway did not make: their money is owed until a replay succeeds.",
     examples: ["onrush dead list", "onrush dead list --state all --json"],
     options: [
       { flags: "--sale <id>", help: "only of this sale" },
@@ -83,7 +84,8 @@ export function deadCommands(dead: Command): void {
     summary: "applies dead letters to the ledger, in the order of the log",
     details:
       "The order gets the place in the ledger that it would have had: its payment becomes due, or it is cancelled when it " +
-      "does not fit any more. What still cannot be applied stays open, and the exit code is 1.",
+      "does not fit any more. A refund goes again, under the same key. What still cannot be applied stays open, and the " +
+      "exit code is 1.",
     work: replayDeadLetter,
   });
   decideCommand(dead, {
@@ -91,7 +93,7 @@ export function deadCommands(dead: Command): void {
     summary: "gives up on dead letters, and puts what they hold back on sale",
     details:
       "An order that can be read is cancelled by the operator, so that its buyer is told; the hold of one that cannot is " +
-      "released in Redis. Wants a --reason.",
+      "released in Redis. A refund is money that is owed, and is not discarded. Wants a --reason.",
     work: discardDeadLetter,
     needsReason: true,
   });
@@ -175,14 +177,17 @@ function readId(text: string): number {
 }
 
 function cells({ id, saleId, partition, epoch, seq, kind, orderId, state, error }: DeadLetterRow): (string | number)[] {
-  return [id, `${saleId}.${partition} ${epoch}-${seq}`, kind, orderId ?? "", state, error];
+  const number = epoch === null ? "" : ` ${epoch}-${seq}`;
+  return [id, `${saleId}.${partition}${number}`, kind, orderId ?? "", state, error];
 }
 
 function screen(letter: DeadLetterRow, columns: number | undefined): string {
   const facts = details(
     [
       ["dead letter", letter.id],
-      ["log", `${letter.saleId}.${letter.partition}, number ${letter.epoch}-${letter.seq}`],
+      letter.refundId === null
+        ? ["log", `${letter.saleId}.${letter.partition}, number ${letter.epoch}-${letter.seq}`]
+        : ["refund", letter.refundId],
       ["kind", letter.kind],
       ["order", letter.orderId],
       ["state", letter.wanted ? `${letter.state}, ${letter.wanted} asked for` : letter.state],

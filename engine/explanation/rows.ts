@@ -146,7 +146,7 @@ export interface LetterRow {
 export async function readLetters(db: Queryable, orderId: string): Promise<LetterRow[]> {
   const result = await db.query<LetterRow>(
     `SELECT id, sale_id AS "saleId", partition, epoch, seq, kind, error, state, created_at AS at
-     FROM dead_letters WHERE order_id = $1 ORDER BY id`,
+     FROM dead_letters WHERE order_id = $1 AND kind <> 'refund' ORDER BY id`,
     [orderId],
   );
   return result.rows;

@@ -1,8 +1,9 @@
-// What the persister could not apply and set aside: whole entries of a log, or single orders of one. Their stock stays held
-// until an operator decides.
+// What could not be done and was set aside: whole entries of a log, or single orders of one, that the persister could not
+// apply, and refunds that the gateway did not make. Their stock stays held, or their money owed, until an operator decides.
 
 import type pg from "pg";
 import type { Partition } from "../keys.ts";
+import type { Position } from "../movement.ts";
 import { recordAudit } from "./audit.ts";
 import type { Queryable } from "./database.ts";
 import type { StockMovement } from "./log.ts";
@@ -12,12 +13,15 @@ export type DeadLetterState = (typeof DEAD_LETTER_STATES)[number];
 
 export interface DeadLetterRow extends Partition {
   readonly id: number;
-  readonly epoch: number;
-  readonly seq: number;
+  /** The number in the log; `null` for a refund, which comes from none. */
+  readonly epoch: number | null;
+  readonly seq: number | null;
   /** `null`: the whole entry, or a line that does not say which order it is. */
   readonly orderId: string | null;
-  /** The kind of the entry, or `unreadable`. */
+  /** The kind of the entry, or `unreadable`; or `refund`. */
   readonly kind: string;
+  /** Of a refund. */
+  readonly refundId: string | null;
   readonly payload: string;
   readonly error: string;
   readonly state: DeadLetterState;
@@ -30,7 +34,15 @@ export interface DeadLetterRow extends Partition {
   readonly refusal: string | null;
 }
 
+/** A letter that came from a log. */
+export type LogLetter = DeadLetterRow & Position;
+
+export function isOfLog(letter: DeadLetterRow): letter is LogLetter {
+  return letter.epoch !== null && letter.seq !== null;
+}
+
 const COLUMNS = `id, sale_id AS "saleId", partition, epoch, seq, order_id AS "orderId", kind, payload, error, state,
+  refund_id AS "refundId",
   created_at AS "createdAt", decided_at AS "decidedAt", decided_by AS "decidedBy", wanted, refusal`;
 
 /** Dead letters, oldest first: the order in which they are replayed. `after`: the id after which the page starts. */
@@ -172,12 +184,12 @@ export async function recordDecision(
   operator: { readonly actor: string; readonly reason?: string | null | undefined },
   after: object,
 ): Promise<void> {
-  const { saleId, partition, epoch, seq, kind, orderId, error } = letter;
+  const { saleId, partition, epoch, seq, kind, orderId, refundId, error } = letter;
   await recordAudit(client, {
     ...operator,
     action: `dead_letter.${decision}`,
     subject: `dead-letter:${letter.id}`,
-    before: { saleId, partition, epoch, seq, kind, orderId, error },
+    before: { saleId, partition, ...(refundId === null ? { epoch, seq } : { refundId }), kind, orderId, error },
     after,
   });
 }

@@ -3,7 +3,7 @@
 import type { Redis } from "ioredis";
 import { type Partition, partitionKeys } from "../../engine/keys.ts";
 import type { Queryable } from "../../engine/ledger/database.ts";
-import { type DeadLetterRow, findMovementTime } from "../../engine/ledger/dead-letters.ts";
+import { findMovementTime, type LogLetter } from "../../engine/ledger/dead-letters.ts";
 import {
   formatPosition,
   type HeldUnits,
@@ -31,7 +31,7 @@ export interface Hold {
  *
  * @throws UnreadableLetterError
  */
-export async function movementOf(db: Queryable, redis: Redis, letter: DeadLetterRow): Promise<Movement> {
+export async function movementOf(db: Queryable, redis: Redis, letter: LogLetter): Promise<Movement> {
   const fields = await fieldsOf(db, redis, letter);
   const movement = withoutNul(parseMovement(formatPosition(letter), fields));
   if (movement.kind === "unreadable") throw new UnreadableLetterError("the entry cannot be read");
@@ -42,7 +42,7 @@ export async function movementOf(db: Queryable, redis: Redis, letter: DeadLetter
 }
 
 /** The entry of the log that holds the letter and nothing else. */
-async function fieldsOf(db: Queryable, redis: Redis, letter: DeadLetterRow): Promise<string[]> {
+async function fieldsOf(db: Queryable, redis: Redis, letter: LogLetter): Promise<string[]> {
   const { kind, payload } = letter;
   if (kind === "unreadable") return entryFields(parseJson(payload));
   const line = payload.startsWith("{") ? lineOf(parseJson(payload)) : payload;
@@ -113,7 +113,7 @@ export async function findHolds(redis: Redis, at: Partition, orderIds: readonly 
 const FIELDS_PER_SCAN = 1_000;
 
 /** All holds that an entry took. */
-export async function holdsOfEntry(redis: Redis, letter: DeadLetterRow): Promise<Hold[]> {
+export async function holdsOfEntry(redis: Redis, letter: LogLetter): Promise<Hold[]> {
   const found: Hold[] = [];
   const position = `|${letter.epoch}-${letter.seq}|`;
   let cursor = "0";

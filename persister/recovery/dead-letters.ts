@@ -7,6 +7,8 @@
 // Discard: an order that can be read enters the ledger the same way, as cancelled by an operator: its units come back and
 // its buyer is told, as with any cancelled order. One that cannot be read or that Postgres refuses is never in the ledger:
 // its hold is released in Redis, and the movement that this makes is recorded as one of units that the ledger never took.
+//
+// A refund that failed is no entry of a log: a replay makes it go again (refund-letters.ts), and nothing discards it.
 import type { Redis } from "ioredis";
 import pg from "pg";
 import { OnrushError } from "../../engine/errors.ts";
@@ -15,9 +17,10 @@ import type { Partition } from "../../engine/keys.ts";
 import { transaction } from "../../engine/ledger/database.ts";
 import {
   addMovements,
-  type DeadLetterRow,
   decideDeadLetter,
   findDeadLetter,
+  isOfLog,
+  type LogLetter,
   lockDeadLetter,
   recordDecision,
   recordDiscarded,
@@ -29,6 +32,7 @@ import { HOLDS_PER_CALL_MAX, type PartitionStock } from "../../engine/stock/part
 import { returningIn, writePlan } from "../apply.ts";
 import { orderIdsOf, planBatch, skusOf } from "../plan.ts";
 import { findHolds, type Hold, holdsOfEntry, movementOf, UnreadableLetterError } from "./dead-letter-content.ts";
+import { refuseRefundDiscard, replayRefundLetter } from "./refund-letters.ts";
 
 export interface DeadLetterDependencies {
   readonly pool: pg.Pool;
@@ -58,6 +62,10 @@ export interface Decided {
  * @throws OnrushError with `NOT_FOUND`; `INVALID_STATE` when it was decided before, or can still not be applied
  */
 export async function replayDeadLetter(deps: DeadLetterDependencies, id: number, by: Decider): Promise<Decided> {
+  if (await isRefund(deps.pool, id)) {
+    await replayRefundLetter(deps, id, by);
+    return { id, state: "replayed", orders: [], released: [] };
+  }
   try {
     const orders = await applyLetter(deps, id, by, "replay");
     await publishOrders(deps.redis, orders).catch(() => undefined); // whoever watches compares versions
@@ -72,10 +80,11 @@ export async function replayDeadLetter(deps: DeadLetterDependencies, id: number,
 /**
  * Gives up on the letter; what it holds goes back on sale.
  *
- * @throws OnrushError with `NOT_FOUND`; `INVALID_STATE` when it was decided before; `STOCK_UNAVAILABLE` when Redis does not
+ * @throws OnrushError with `NOT_FOUND`; `INVALID_STATE` when it was decided before or is a refund; `STOCK_UNAVAILABLE` when Redis does not
  * release now
  */
 export async function discardDeadLetter(deps: DeadLetterDependencies, id: number, by: Decider): Promise<Decided> {
+  if (await isRefund(deps.pool, id)) throw refuseRefundDiscard(id);
   try {
     const orders = await applyLetter(deps, id, by, "discard");
     await publishOrders(deps.redis, orders).catch(() => undefined);
@@ -90,7 +99,7 @@ export async function discardDeadLetter(deps: DeadLetterDependencies, id: number
 async function lockOpen(client: pg.PoolClient, id: number, at: Partition) {
   const head = await lockPartition(client, at);
   const letter = await lockDeadLetter(client, id);
-  if (!head || !letter) throw notFound(id);
+  if (!head || !letter || !isOfLog(letter)) throw notFound(id);
   if (letter.state !== "open") {
     throw new OnrushError("INVALID_STATE", `The dead letter was ${letter.state} before.`, { id, state: letter.state });
   }
@@ -141,7 +150,7 @@ function cancelled(orderId: string, actor: string): OrderIntent {
 const LOGGED_AS_REFUSED: ReadonlySet<string> = new Set(["settle", "release", "revive", "return"]);
 
 /** What the ledger did not know was logged as refused when it was buried; orders, and what was not read, not at all. */
-function notYetLogged(letter: DeadLetterRow, rows: readonly StockMovement[]): StockMovement[] {
+function notYetLogged(letter: LogLetter, rows: readonly StockMovement[]): StockMovement[] {
   const wasLogged = LOGGED_AS_REFUSED.has(letter.kind) && letter.payload.startsWith("{");
   if (!wasLogged) return [...rows];
   return rows.map((row) => ({ ...row, quantity: 0, holds: 0, refused: row.refused - row.quantity }));
@@ -174,7 +183,7 @@ async function releaseLetter(
 }
 
 /** Holds that the letter's entry took and that belong to no order of the ledger. */
-async function unknownHolds(client: pg.PoolClient, redis: Redis, letter: DeadLetterRow): Promise<Hold[]> {
+async function unknownHolds(client: pg.PoolClient, redis: Redis, letter: LogLetter): Promise<Hold[]> {
   if (letter.kind !== "place" && letter.kind !== "unreadable") return [];
   const found =
     letter.orderId === null
@@ -196,12 +205,12 @@ async function unknownHolds(client: pg.PoolClient, redis: Redis, letter: DeadLet
   return found.filter(({ orderId }) => !known.has(orderId));
 }
 
-function isOfEntry(hold: Hold, letter: DeadLetterRow): boolean {
+function isOfEntry(hold: Hold, letter: LogLetter): boolean {
   return hold.position.epoch === letter.epoch && hold.position.seq === letter.seq;
 }
 
 /** The taking of the units, which was not logged when it was buried; the ledger refused all of them. */
-function placeMovements(letter: DeadLetterRow, holds: readonly Hold[]): StockMovement[] {
+function placeMovements(letter: LogLetter, holds: readonly Hold[]): StockMovement[] {
   const units = new Map<string, number>();
   for (const { sku, units: count } of holds.flatMap((hold) => hold.units)) {
     units.set(sku, (units.get(sku) ?? 0) + count);
@@ -212,6 +221,10 @@ function placeMovements(letter: DeadLetterRow, holds: readonly Hold[]): StockMov
     holds: i === 0 ? holds.length : 0,
     atMs: letter.createdAt.getTime(),
   }));
+}
+
+async function isRefund(pool: pg.Pool, id: number): Promise<boolean> {
+  return (await findDeadLetter(pool, id))?.kind === "refund";
 }
 
 async function partitionOfLetter(pool: pg.Pool, id: number): Promise<Partition> {
