@@ -21,6 +21,7 @@ import { statusCommand } from "./commands/status.ts";
 import { stockCommands } from "./commands/stock.ts";
 import { stockChangeCommands } from "./commands/stock-change.ts";
 import { userCommands } from "./commands/users.ts";
+import { walletCommands } from "./commands/wallet.ts";
 
 /** All commands under `onrush`. */
 export function createProgram(): Command {
@@ -91,10 +92,16 @@ export function createProgram(): Command {
   ]);
   userCommands(users);
 
+  const wallet = group("wallet", "money that members have paid in", [
+    "onrush wallet show kim@example.com",
+    "onrush wallet check",
+  ]);
+  walletCommands(wallet);
+
   const audit = group("audit", "what operators did", ["onrush audit list --subject sale:summer"]);
   auditCommands(audit);
 
-  for (const commands of [sale, product, stock, orders, dead, jobs, users, audit])
+  for (const commands of [sale, product, stock, orders, dead, jobs, users, wallet, audit])
     program.addCommand(inherit(commands, program));
   statusCommand(program);
   completionCommand(program);

@@ -30,6 +30,12 @@ export async function isMemberKnown(db: Queryable, id: string): Promise<boolean>
   return (await db.query("SELECT FROM users WHERE id = $1", [id])).rowCount === 1;
 }
 
+/** The id of a member by the id, also of one who was erased, or by the e-mail. */
+export async function findMemberId(db: Queryable, who: string): Promise<string | undefined> {
+  const result = await db.query<{ id: string }>("SELECT id FROM users WHERE id = $1 OR email = lower($1)", [who]);
+  return result.rows[0]?.id;
+}
+
 export async function findUserByEmail(db: Queryable, email: string): Promise<User | undefined> {
   const result = await db.query<User>(`SELECT ${COLUMNS} FROM users WHERE email = $1 AND erased_at IS NULL`, [email]);
   return result.rows[0];
