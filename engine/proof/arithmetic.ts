@@ -50,7 +50,11 @@ export function checkProof(proof: Proof): Finding[] {
     eachSku("the movements of the log add up to the stock", addsUp),
     eachSku(
       "the orders' lines add up to the stock",
-      (sku) => sku.orders.reserved === sku.reserved && sku.orders.sold === sku.sold,
+      ({ orders, log, reserved, sold }) =>
+        orders.reserved === reserved &&
+        orders.sold === sold &&
+        orders.returned === log.returned + log.writtenOff &&
+        orders.restocked === log.returned,
     ),
     finding("the totals are the sums of the partitions", wrongTotals(proof)),
     finding("every number of the log is applied or declared lost", proof.partitions.flatMap(undeclaredGaps)),
@@ -74,9 +78,9 @@ function isWithinBounds(sku: SkuProof): boolean {
 
 function addsUp({ log, heldBackEver, available, reserved, sold }: SkuProof): boolean {
   return (
-    reserved === log.placed - log.settled - log.released &&
-    sold === log.settled &&
-    available === log.delivered - heldBackEver - log.placed + log.released
+    reserved === log.placed + log.revived - log.settled - log.released &&
+    sold === log.settled - log.returned - log.writtenOff &&
+    available === log.delivered - heldBackEver - log.placed - log.revived + log.released + log.returned
   );
 }
 
@@ -120,7 +124,7 @@ function firstUncovered({ from, to }: Range, covers: readonly Range[]): number |
 }
 
 function wrongMoney({ money, orders }: Proof): string[] {
-  const { total, byStatus, capturedTwice } = money;
+  const { total, byStatus, capturedTwice, given, surplus, surplusGiven } = money;
   const wrong: string[] = [];
   for (const name of Object.keys(total) as (keyof typeof total)[]) {
     if (total[name] !== byStatus.reduce((sum, of) => sum + of[name], 0)) wrong.push(`${name} of all orders`);
@@ -128,8 +132,10 @@ function wrongMoney({ money, orders }: Proof): string[] {
   if (total.orders !== orders.count) wrong.push("the number of orders");
   if (total.mismatched > 0) wrong.push(`${total.mismatched} orders whose money does not fit their state`);
   if (capturedTwice > 0) wrong.push(`${capturedTwice} orders captured more than once`);
-  for (const { status, payable, captured, refunded } of byStatus) {
-    const due = ["PAID", "CONFIRMED", "REFUND_PENDING"].includes(status) ? payable : refunded;
+  if (given !== total.refunded) wrong.push(`refunds gave back ${given}, the orders say ${total.refunded}`);
+  if (surplusGiven > surplus) wrong.push(`${surplusGiven} given back of ${surplus} charged beside the orders' own`);
+  for (const { status, payable, captured, late, refunded } of byStatus) {
+    const due = ["PAID", "CONFIRMED", "REFUND_PENDING"].includes(status) ? payable : refunded + late;
     if (captured !== due) wrong.push(`${status}: captured ${captured}, not ${due}`);
   }
   return wrong;

@@ -1,7 +1,7 @@
 // What a proof reads from Postgres, every statement within one REPEATABLE READ transaction: they all see one instant. Sums
 // are made in SQL; rows that are only hashed come through server-side cursors, a page at a time.
 import type pg from "pg";
-import type { OrderStatus } from "../order-state.ts";
+import type { StockMovement } from "../ledger/log.ts";
 
 export interface SaleHead {
   readonly id: string;
@@ -55,6 +55,9 @@ export interface SkuFigures {
   readonly heldBackEver: number;
   readonly ordersReserved: number;
   readonly ordersSold: number;
+  /** Of what orders had bought: what came back, and what of that went back on sale. */
+  readonly ordersReturned: number;
+  readonly ordersRestocked: number;
 }
 
 export async function readSkus(db: pg.ClientBase, saleId: string): Promise<SkuFigures[]> {
@@ -72,13 +75,15 @@ export async function readSkus(db: pg.ClientBase, saleId: string): Promise<SkuFi
        FROM holdbacks WHERE sale_id = $1 GROUP BY 1, 2
      ), of_orders AS (
        SELECT o.partition, l.product_id, sum(l.quantity) FILTER (WHERE o.stock_state = 'reserved')::bigint AS reserved,
-         sum(l.quantity) FILTER (WHERE o.stock_state = 'sold')::bigint AS sold
+         sum(l.quantity - l.returned) FILTER (WHERE o.stock_state = 'sold')::bigint AS sold,
+         sum(l.returned)::bigint AS returned, sum(l.restocked)::bigint AS restocked
        FROM orders o JOIN order_lines l ON l.order_id = o.id WHERE o.sale_id = $1 GROUP BY 1, 2
      )
      SELECT s.partition, s.product_id AS "productId", p.name, s.allocated, s.reserved, s.sold,
        COALESCE(a.initial, 0) AS initial, COALESCE(a.restocked, 0) AS restocked, COALESCE(a.written_off, 0) AS "writtenOff",
        COALESCE(a.undelivered, 0) AS undelivered, COALESCE(h.open, 0) AS holdback, COALESCE(h.ever, 0) AS "heldBackEver",
-       COALESCE(o.reserved, 0) AS "ordersReserved", COALESCE(o.sold, 0) AS "ordersSold"
+       COALESCE(o.reserved, 0) AS "ordersReserved", COALESCE(o.sold, 0) AS "ordersSold",
+       COALESCE(o.returned, 0) AS "ordersReturned", COALESCE(o.restocked, 0) AS "ordersRestocked"
      FROM stock s JOIN products p ON p.id = s.product_id
      LEFT JOIN of_allocations a USING (partition, product_id) LEFT JOIN of_holdbacks h USING (partition, product_id)
      LEFT JOIN of_orders o USING (partition, product_id)
@@ -92,7 +97,7 @@ export async function readSkus(db: pg.ClientBase, saleId: string): Promise<SkuFi
 export interface MovementSum {
   readonly partition: number;
   readonly productId: string;
-  readonly kind: "place" | "settle" | "release" | "restock" | "adjust";
+  readonly kind: StockMovement["kind"];
   readonly quantity: number;
   readonly refused: number;
   /** The refused ones of the partition's present epoch: Redis still knows of them. */
@@ -153,7 +158,7 @@ export interface NumberRange {
 
 // An entry of which nothing could be read has no movement, but a dead letter.
 const APPLIED = `(SELECT partition, epoch, seq FROM stock_movements WHERE sale_id = $1
-  UNION SELECT partition, epoch, seq FROM dead_letters WHERE sale_id = $1)`;
+  UNION SELECT partition, epoch, seq FROM dead_letters WHERE sale_id = $1 AND epoch IS NOT NULL)`;
 
 export async function readEpochs(db: pg.ClientBase, saleId: string): Promise<EpochFigures[]> {
   const result = await db.query<EpochFigures>(
@@ -217,46 +222,6 @@ export async function partitionsWithOpenLetters(db: pg.ClientBase, saleId: strin
   return new Set(result.rows.map((row) => row.partition));
 }
 
-/** Amounts in minor units. */
-export interface MoneyFigures {
-  readonly status: OrderStatus;
-  readonly orders: number;
-  readonly price: number;
-  readonly payable: number;
-  readonly captured: number;
-  readonly refunded: number;
-  readonly mismatched: number;
-  readonly capturedTwice: number;
-}
-
-/** What must be true of an order's money in its state; `c` is what was captured of `o`. */
-const MONEY_FITS = `CASE o.status
-  WHEN 'CONFIRMED' THEN c.captured = o.payable AND o.refunded_amount <= c.captured
-  WHEN 'PAID' THEN c.captured = o.payable
-  WHEN 'REFUND_PENDING' THEN c.captured = o.payable AND o.refunded_amount <= c.captured
-  WHEN 'REFUNDED' THEN c.captured = o.refunded_amount
-  ELSE c.captured = o.refunded_amount END`;
-
-export async function sumMoney(db: pg.ClientBase, saleId: string): Promise<MoneyFigures[]> {
-  const result = await db.query<MoneyFigures>(
-    `WITH captures AS (
-       SELECT a.order_id, sum(a.amount)::bigint AS captured, count(*) AS times
-       FROM payment_attempts a JOIN orders o ON o.id = a.order_id
-       WHERE o.sale_id = $1 AND a.state = 'succeeded' GROUP BY 1
-     )
-     SELECT o.status, count(*)::int AS orders, sum(o.price)::bigint AS price, sum(o.payable)::bigint AS payable,
-       sum(c.captured)::bigint AS captured, sum(o.refunded_amount)::bigint AS refunded,
-       count(*) FILTER (WHERE NOT (${MONEY_FITS}))::int AS mismatched,
-       count(*) FILTER (WHERE c.times > 1)::int AS "capturedTwice"
-     FROM orders o
-     LEFT JOIN captures ON captures.order_id = o.id
-     CROSS JOIN LATERAL (SELECT COALESCE(captures.captured, 0) AS captured, COALESCE(captures.times, 0) AS times) c
-     WHERE o.sale_id = $1 GROUP BY 1 ORDER BY 1`,
-    [saleId],
-  );
-  return result.rows;
-}
-
 const PAGE_ROWS = 5_000;
 let cursors = 0;
 
@@ -279,9 +244,12 @@ export const MOVEMENTS = `SELECT partition, json_build_array(partition, epoch, s
     (extract(epoch FROM at) * 1000)::bigint, script)::text
   FROM stock_movements WHERE sale_id = $1 ORDER BY stock_movements.partition, epoch, seq, product_id`;
 export const ORDERS = `SELECT ROW(id, partition, epoch, seq, hold_reservation, customer_id, status, reason, version, stock_state,
-    price, payable, refunded_amount, currency, (extract(epoch FROM placed_at) * 1000)::bigint)::text
+    price, payable, refunded_amount, late_capture, currency, (extract(epoch FROM placed_at) * 1000)::bigint)::text
   FROM orders WHERE sale_id = $1 ORDER BY id`;
-export const LINES = `SELECT ROW(l.order_id, l.line, l.product_id, l.quantity, l.unit_price)::text
+export const LINES = `SELECT ROW(l.order_id, l.line, l.product_id, l.quantity, l.unit_price, l.returned, l.restocked)::text
   FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE o.sale_id = $1 ORDER BY l.order_id, l.line`;
-export const PAYMENTS = `SELECT ROW(a.order_id, a.attempt, a.method, a.amount, a.currency, a.state, a.reference, a.error)::text
+export const PAYMENTS = `SELECT ROW(a.order_id, a.attempt, a.method, a.amount, a.currency, a.state, a.surplus, a.reference,
+    a.error)::text
   FROM payment_attempts a JOIN orders o ON o.id = a.order_id WHERE o.sale_id = $1 ORDER BY a.order_id, a.attempt`;
+export const REFUNDS = `SELECT ROW(r.id, r.order_id, r.attempt, r.scope, r.amount, r.currency, r.restock, r.state, r.reference)::text
+  FROM refunds r JOIN orders o ON o.id = r.order_id WHERE o.sale_id = $1 ORDER BY r.id`;

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { ORDER_STATUSES } from "../order-state.ts";
 import type { PublicKey, SigningKey } from "./key.ts";
 
-export const FORMAT = "onrush-proof/1";
+export const FORMAT = "onrush-proof/2";
 /** Stands before what is signed, so that a signature under this key means a proof and nothing else. */
 const SIGNED_AS = Buffer.from(`${FORMAT}\n`);
 const SIGNATURE = /^[0-9a-f]{128}$/;
@@ -40,11 +40,24 @@ const skuSchema = z.strictObject({
   productId: z.string(),
   ...units,
   /** The movements of the log, summed as far as the ledger let them in. */
-  log: z.strictObject({ delivered: z.int(), placed: count, settled: count, released: count }),
+  log: z.strictObject({
+    delivered: z.int(),
+    placed: count,
+    settled: count,
+    released: count,
+    /** Held again, by orders that were paid after they were cancelled. */
+    revived: count,
+    /** Came back of what was sold: on sale again, and written off. */
+    returned: count,
+    writtenOff: count,
+  }),
   /** Ever held back at rebuilds, returned or not. */
   heldBackEver: count,
-  /** What the lines of the orders come to whose stock is reserved, and sold. */
-  orders: z.strictObject({ reserved: count, sold: count }),
+  /**
+   * What the lines of the orders come to: whose stock is reserved; whose stock is sold, less what came back; what came back;
+   * and what of that is on sale again.
+   */
+  orders: z.strictObject({ reserved: count, sold: count, returned: count, restocked: count }),
 });
 const redisSchema = z.strictObject({
   /**
@@ -87,6 +100,8 @@ const moneySchema = z.strictObject({
   price: count,
   payable: count,
   captured: count,
+  /** Of what was captured: of orders that were cancelled before, while it is not decided what becomes of them. */
+  late: count,
   refunded: count,
   /** Orders whose money does not fit their state. */
   mismatched: count,
@@ -108,11 +123,17 @@ export const proofSchema = z.strictObject({
   partitions: z.array(partitionSchema),
   orders: z.strictObject({ count, digest, lines: count, linesDigest: digest }),
   payments: z.strictObject({ count, digest }),
+  refunds: z.strictObject({ count, digest }),
   money: z.strictObject({
     byStatus: z.array(z.strictObject({ status: z.enum(ORDER_STATUSES), ...moneySchema.shape })),
     total: moneySchema,
-    /** Orders with more than one capture. */
+    /** Orders with more than one capture of their own. */
     capturedTwice: count,
+    /** What the refunds come to that have given the orders' money back. */
+    given: count,
+    /** Charges beside the orders' own, and what of them went back. */
+    surplus: count,
+    surplusGiven: count,
   }),
   deadLetters: z.array(
     z.strictObject({ partition: count, kind: z.string(), state: z.enum(["open", "replayed", "discarded"]), count }),
@@ -153,6 +174,8 @@ export function readProof(bytes: Uint8Array, key: PublicKey): ReadProof {
     return refused("The file is not a proof with its signature.");
   }
   if (typeof signed !== "object" || signed === null) return refused("The file holds no proof.");
+  const { format } = signed as { format?: unknown };
+  if (typeof format === "string" && format !== FORMAT) return refused(`The proof is not of the form ${FORMAT}.`);
   if (!isSignedBy(key.key, signed, signature)) return refused("The signature is not by this key over this content.");
   const parsed = proofSchema.safeParse(signed);
   if (!parsed.success) {

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { z } from "zod";
 import { type Chain, movementChain } from "./chain.ts";
-import type { Proof } from "./document.ts";
+import type { Proof, SkuProof } from "./document.ts";
 
 const whole = z.int();
 /** partition, epoch, seq, product, kind, units, units that the ledger refused, ms since 1970, version of the script. */
@@ -12,12 +12,23 @@ const rowSchema = z.tuple([
   whole,
   whole,
   z.string(),
-  z.enum(["place", "settle", "release", "restock", "adjust"]),
+  z.enum(["place", "settle", "release", "restock", "adjust", "revive", "return", "write_off"]),
   whole,
   whole,
   whole,
   z.string().nullable(),
 ]);
+
+/** Which movements each of the proof's sums is made of. */
+const KINDS = {
+  delivered: "restock",
+  placed: "place",
+  settled: "settle",
+  released: "release",
+  revived: "revive",
+  returned: "return",
+  writtenOff: "write_off",
+} as const satisfies Record<keyof SkuProof["log"], string>;
 
 /** Computes the digests of a ledger file again, and its sums, and says where they are not those of the proof. */
 export async function checkLedgerFile(proof: Proof, file: string): Promise<string[]> {
@@ -44,13 +55,7 @@ export async function checkLedgerFile(proof: Proof, file: string): Promise<strin
     return skus
       .filter(({ productId, log }) => {
         const sum = (kind: string) => moved.get(`${partition} ${productId} ${kind}`) ?? 0;
-        const { delivered, placed, settled, released } = log;
-        return (
-          sum("restock") !== delivered ||
-          sum("place") !== placed ||
-          sum("settle") !== settled ||
-          sum("release") !== released
-        );
+        return Object.entries(KINDS).some(([name, kind]) => sum(kind) !== log[name as keyof typeof KINDS]);
       })
       .map(({ productId }) => `partition ${partition}: the movements of ${productId} do not add up to the proof's`);
   });

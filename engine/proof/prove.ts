@@ -17,6 +17,7 @@ import {
   PAYMENTS,
   type PartitionFigures,
   partitionsWithOpenLetters,
+  REFUNDS,
   readEpochs,
   readGaps,
   readHead,
@@ -25,13 +26,13 @@ import {
   readSkus,
   type SkuFigures,
   stream,
-  sumMoney,
   sumMovements,
   sumMovementsAfter,
 } from "./books.ts";
 import { Chain, movementChain } from "./chain.ts";
 import { FORMAT, type PartitionProof, type Proof, type SkuProof, type SkuTotals, signProof } from "./document.ts";
 import type { SigningKey } from "./key.ts";
+import { sumMoney, sumRefunds } from "./money.ts";
 import { compareRedis, lookAtRedis, type MovedUnits, type RedisPicture } from "./redis.ts";
 
 export interface ProveDependencies {
@@ -92,6 +93,7 @@ async function readProof(
   const skus = await readSkus(client, saleId);
   const sums = await sumMovements(client, saleId);
   const money = await sumMoney(client, saleId);
+  const refunds = await sumRefunds(client, saleId);
   const partitions = await readPartitions(client, saleId);
   const numbers = {
     epochs: await readEpochs(client, saleId),
@@ -163,17 +165,19 @@ async function readProof(
       linesDigest: digests.lines.digest,
     },
     payments: { count: digests.payments.count, digest: digests.payments.digest },
+    refunds: { count: digests.refunds.count, digest: digests.refunds.digest },
     money: {
       byStatus: money.map(({ capturedTwice: _, ...of }) => of),
       total: sumOfMoney(money),
       capturedTwice: money.reduce((sum, of) => sum + of.capturedTwice, 0),
+      ...refunds,
     },
     deadLetters: await countDeadLetters(client, saleId),
   };
 }
 
 function skuProof(figures: SkuFigures, movedUnits: MovedUnits): SkuProof {
-  const { productId, allocated, initial, restocked, writtenOff, undelivered, reserved, sold, holdback } = figures;
+  const { productId, allocated, initial, restocked, undelivered, reserved, sold, holdback, heldBackEver } = figures;
   const moved = (kind: MovementSum["kind"]) => {
     const sum = movedUnits.get(`${productId} ${kind}`);
     return sum ? sum.quantity - sum.refused : 0;
@@ -183,21 +187,29 @@ function skuProof(figures: SkuFigures, movedUnits: MovedUnits): SkuProof {
     placed: moved("place"),
     settled: moved("settle"),
     released: moved("release"),
+    revived: moved("revive"),
+    returned: moved("return"),
+    writtenOff: moved("write_off"),
   };
   return {
     productId,
     allocated,
     initial,
     restocked,
-    writtenOff,
-    available: log.delivered - figures.heldBackEver - log.placed + log.released,
+    writtenOff: figures.writtenOff + log.writtenOff,
+    available: log.delivered - heldBackEver - log.placed - log.revived + log.released + log.returned,
     undelivered,
     reserved,
     sold,
     holdback,
     log,
-    heldBackEver: figures.heldBackEver,
-    orders: { reserved: figures.ordersReserved, sold: figures.ordersSold },
+    heldBackEver,
+    orders: {
+      reserved: figures.ordersReserved,
+      sold: figures.ordersSold,
+      returned: figures.ordersReturned,
+      restocked: figures.ordersRestocked,
+    },
   };
 }
 
@@ -231,6 +243,7 @@ function sumOfMoney(money: readonly Omit<Proof["money"]["total"], never>[]): Pro
     price: sum("price"),
     payable: sum("payable"),
     captured: sum("captured"),
+    late: sum("late"),
     refunded: sum("refunded"),
     mismatched: sum("mismatched"),
   };
@@ -241,6 +254,7 @@ interface Digests {
   readonly orders: Chain;
   readonly lines: Chain;
   readonly payments: Chain;
+  readonly refunds: Chain;
 }
 
 async function hashRecords(
@@ -276,6 +290,7 @@ async function hashRecords(
     orders: await chainOf("orders", ORDERS),
     lines: await chainOf("lines", LINES),
     payments: await chainOf("payments", PAYMENTS),
+    refunds: await chainOf("refunds", REFUNDS),
   };
 }
 
@@ -283,7 +298,8 @@ async function countRecords(client: pg.PoolClient, saleId: string): Promise<numb
   const result = await client.query<{ total: number }>(
     `SELECT (SELECT count(*) FROM stock_movements WHERE sale_id = $1)::int + (SELECT count(*) FROM orders WHERE sale_id = $1)::int
        + (SELECT count(*) FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE o.sale_id = $1)::int
-       + (SELECT count(*) FROM payment_attempts a JOIN orders o ON o.id = a.order_id WHERE o.sale_id = $1)::int AS total`,
+       + (SELECT count(*) FROM payment_attempts a JOIN orders o ON o.id = a.order_id WHERE o.sale_id = $1)::int
+       + (SELECT count(*) FROM refunds r JOIN orders o ON o.id = r.order_id WHERE o.sale_id = $1)::int AS total`,
     [saleId],
   );
   return result.rows[0]?.total ?? 0;

@@ -52,6 +52,9 @@ const EFFECT: Record<MovementSum["kind"], Triple> = {
   settle: [0, -1, 1],
   release: [1, -1, 0],
   restock: [1, 0, 0],
+  revive: [-1, 1, 0],
+  return: [1, 0, -1],
+  write_off: [0, 0, -1],
   // Moves Redis to what the ledger says; what it was before is nothing that the ledger knows.
   adjust: [0, 0, 0],
 };
@@ -89,9 +92,10 @@ export function compareRedis(
 
 function expectedUnits(sku: SkuProof, moved: MovedUnits, later: readonly LaterMovement[]): Triple {
   const refused = (kind: MovementSum["kind"]) => moved.get(`${sku.productId} ${kind}`)?.refusedNow ?? 0;
-  const reserved = sku.reserved + refused("place") - refused("settle") - refused("release");
-  const sold = sku.sold + refused("settle");
-  const available = sku.allocated - sku.holdback - sku.undelivered - reserved - sold;
+  const reserved = sku.reserved + refused("place") + refused("revive") - refused("settle") - refused("release");
+  const sold = sku.sold + refused("settle") - refused("return") - refused("write_off");
+  // A write-off that the ledger refused is gone in Redis all the same.
+  const available = sku.allocated - sku.holdback - sku.undelivered - reserved - sold - refused("write_off");
   const units: Triple = [available, reserved, sold];
   for (const { kind, quantity, heldBack } of later) {
     const effect = EFFECT[kind];
