@@ -39,7 +39,12 @@ export function searchWords(query: string): string[] {
   return [...new Set(words.filter((word) => word !== ""))].slice(0, WORDS_MAX);
 }
 
-/** Products that fit the query, best first, in the order they were made where they fit alike. */
+/**
+ * Products that fit the query, best first, in the order they were made where they fit alike.
+ *
+ * What is ranked is looked up by id, one by one (`OFFSET 0` keeps it so): it is a few hundred at most, which the planner does
+ * not see behind the limits, and it would read all products instead.
+ */
 export async function searchProducts(db: Queryable, page: SearchPage): Promise<FoundProduct[]> {
   const text = searchKey(page.query).trim();
   const words = searchWords(page.query);
@@ -54,7 +59,8 @@ export async function searchProducts(db: Queryable, page: SearchPage): Promise<F
          AND (SELECT bool_and(strpos(name_key, word) > 0) FROM unnest($1::text[]) AS word)
        LIMIT $3),
      described AS (
-       SELECT id FROM products WHERE deleted_at IS NULL AND description_words @@ to_tsquery('simple', $2)
+       SELECT id FROM (
+         SELECT id FROM products WHERE deleted_at IS NULL AND description_words @@ to_tsquery('simple', $2) LIMIT $3) AS d
        LIMIT (SELECT greatest(0, $3 - count(*)) FROM named)),
      matches AS (
        SELECT id, 0 AS in_description FROM begins UNION SELECT id, 0 FROM named
@@ -63,7 +69,8 @@ export async function searchProducts(db: Queryable, page: SearchPage): Promise<F
        SELECT id, date_trunc('milliseconds', created_at, 'UTC') AS made, CASE
            WHEN name_key = $5 THEN 0 WHEN starts_with(name_key, $5) THEN 1 WHEN strpos(name_key, $5) > 0 THEN 2
            WHEN in_description = 0 THEN 3 ELSE 4 END AS rank
-       FROM matches JOIN products USING (id)),
+       FROM matches JOIN LATERAL (
+         SELECT created_at, name_key FROM products p WHERE p.id = matches.id OFFSET 0) AS found ON true),
      page AS (
        SELECT * FROM ranked WHERE $6::int IS NULL OR (rank, made, id) > ($6, $7::timestamptz, $8::uuid)
        ORDER BY rank, made, id LIMIT $9)
