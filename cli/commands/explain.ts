@@ -123,6 +123,7 @@ function describeAccepted(found: AcceptedExplanation, columns: number | undefine
       decision.script ? `${decision.script}${decision.isPresentScript ? "" : " (another version than this)"}` : unknown,
     ],
     ["ledger", `${ledger.stock}${ledger.honoured ? ", honoured by its receipt" : ""}`],
+    ["came back", ledger.returned === 0 ? null : `${ledger.returned} units, ${ledger.restocked} of them on sale again`],
   ]);
   const inputs = table(
     ["product", "wanted", "available before", "limit", "had before"],

@@ -63,6 +63,9 @@ export interface AcceptedExplanation {
     readonly stock: "reserved" | "sold" | "released" | "refused";
     /** It was lost with Redis, and taken up again by its receipt. */
     readonly honoured: boolean;
+    /** Units that came back of what was sold, and those of them that are on sale again. */
+    readonly returned: number;
+    readonly restocked: number;
   };
   readonly status: OrderStatus;
   readonly reason: string | null;
@@ -166,7 +169,7 @@ async function explainAccepted(pool: pg.Pool, id: string): Promise<AcceptedExpla
       at: order.placedAt,
       epoch: order.epoch,
       seq: order.seq,
-      reservation: order.holdReservation,
+      reservation: placement.reservation,
       reservedUntil: order.reservedUntil,
       script,
       isPresentScript: script === scriptOf("place").version,
@@ -181,7 +184,12 @@ async function explainAccepted(pool: pg.Pool, id: string): Promise<AcceptedExpla
       isExact: script !== null && placement.unreadable === 0,
       window: { opensAt: placement.opensAt, closesAt: placement.closesAt, changedSince: placement.saleChanged },
     },
-    ledger: { stock: placement.stockState, honoured: placement.honoured },
+    ledger: {
+      stock: placement.stockState,
+      honoured: placement.honoured,
+      returned: placement.returned,
+      restocked: placement.restocked,
+    },
     status: order.status,
     reason: order.reason,
     timeline: await readSteps(pool, id),

@@ -1,11 +1,20 @@
 // The rows that an explanation is made of.
 import type { Queryable } from "../ledger/database.ts";
 
+/** SQL: the number under which an orders row was placed; a revival gives it another. */
+const placedReservation = (o: string) => `COALESCE((SELECT v.earlier_reservation FROM order_revivals v
+  WHERE v.order_id = ${o}.id ORDER BY v.epoch, v.seq LIMIT 1), ${o}.hold_reservation)`;
+
 export interface PlacementRow {
   readonly name: string;
   readonly opensAt: Date;
   readonly closesAt: Date | null;
+  /** Under which it was accepted. */
+  readonly reservation: number;
   readonly stockState: "reserved" | "sold" | "released" | "refused";
+  /** Units that came back of what was sold, and those of them that are on sale again. */
+  readonly returned: number;
+  readonly restocked: number;
   readonly saleChanged: boolean;
   readonly honoured: boolean;
   /** Lines of the same entry that could not be read; they took units all the same. */
@@ -15,10 +24,14 @@ export interface PlacementRow {
 export async function readPlacement(db: Queryable, orderId: string): Promise<PlacementRow | undefined> {
   const result = await db.query<PlacementRow>(
     `SELECT s.name, s.opens_at AS "opensAt", s.closes_at AS "closesAt", o.stock_state AS "stockState",
+       ${placedReservation("o")} AS reservation, l.returned::bigint AS returned, l.restocked::bigint AS restocked,
        s.updated_at > o.placed_at AS "saleChanged", EXISTS (SELECT FROM honours h WHERE h.order_id = o.id) AS honoured,
        (SELECT count(*) FROM dead_letters d WHERE d.sale_id = o.sale_id AND d.partition = o.partition AND d.epoch = o.epoch
          AND d.seq = o.seq AND d.kind = 'place')::int AS unreadable
-     FROM orders o JOIN sales s ON s.id = o.sale_id WHERE o.id = $1`,
+     FROM orders o JOIN sales s ON s.id = o.sale_id
+     CROSS JOIN LATERAL (SELECT COALESCE(sum(returned), 0) AS returned, COALESCE(sum(restocked), 0) AS restocked
+       FROM order_lines WHERE order_id = o.id) l
+     WHERE o.id = $1`,
     [orderId],
   );
   return result.rows[0];
@@ -41,7 +54,7 @@ export interface InputRow {
 /** What the script found for an order, by product. */
 export async function readInputs(db: Queryable, orderId: string): Promise<InputRow[]> {
   const result = await db.query<InputRow>(
-    `WITH placed AS (SELECT * FROM orders WHERE id = $1),
+    `WITH placed AS (SELECT o.*, ${placedReservation("o")} AS reservation FROM orders o WHERE id = $1),
      wanted AS (
        SELECT product_id, min(product_name) AS name, min(line) AS line, sum(quantity)::bigint AS wanted
        FROM order_lines WHERE order_id = $1 GROUP BY 1
@@ -49,7 +62,7 @@ export async function readInputs(db: Queryable, orderId: string): Promise<InputR
        SELECT l.product_id, sum(l.quantity)::bigint AS taken,
          COALESCE(sum(l.quantity) FILTER (WHERE e.customer_id = p.customer_id), 0)::bigint AS by_buyer
        FROM placed p JOIN orders e ON e.placed_at = (SELECT placed_at FROM placed) AND e.sale_id = p.sale_id
-         AND e.partition = p.partition AND e.epoch = p.epoch AND e.seq = p.seq AND e.hold_reservation < p.hold_reservation
+         AND e.partition = p.partition AND e.epoch = p.epoch AND e.seq = p.seq AND ${placedReservation("e")} < p.reservation
        JOIN order_lines l ON l.order_id = e.id GROUP BY 1
      )
      SELECT w.product_id AS "productId", w.name, w.wanted, m.script, m.available, m.buyer_limit AS limit,
@@ -122,6 +135,8 @@ export async function readMovements(db: Queryable, orderId: string): Promise<Mov
      JOIN LATERAL (
        SELECT o.epoch, o.seq
        UNION SELECT t.epoch, t.seq FROM order_timeline t WHERE t.order_id = o.id AND t.seq IS NOT NULL
+       UNION SELECT v.epoch, v.seq FROM order_revivals v WHERE v.order_id = o.id
+       UNION SELECT r.epoch, r.seq FROM order_returns r WHERE r.order_id = o.id
      ) entry ON true
      JOIN stock_movements m ON m.sale_id = o.sale_id AND m.partition = o.partition AND m.epoch = entry.epoch
        AND m.seq = entry.seq AND m.product_id IN (SELECT product_id FROM order_lines WHERE order_id = o.id)
