@@ -110,8 +110,8 @@ describe("a change", () => {
     expect([await nameOf(one, id), await nameOf(two, id)]).toEqual(["녹차", "녹차"]);
     for (let turn = 1; turn <= 20; turn += 1) {
       const answer = await asAdmin("PUT", id, { name: `홍차 ${turn}`, price: turn });
-      expect((await shop.call("GET", pathOf(id))).body).toEqual(answer.body);
       expect([await nameOf(one, id), await nameOf(two, id)]).toEqual([`홍차 ${turn}`, `홍차 ${turn}`]);
+      expect((await shop.call("GET", pathOf(id))).body).toEqual(answer.body);
     }
     expect(counted(two)).toEqual({ hit: 21, miss: 0, fallback: 0 });
   });
