@@ -27,6 +27,7 @@ import { healthRoutes } from "./operations/health.ts";
 import { createMetrics } from "./operations/metrics.ts";
 import { exposePaymentCircuits } from "./operations/payment-circuits.ts";
 import { reconciliationRoutes } from "./operations/reconciliation.ts";
+import { exposeRefunds } from "./operations/refund-metrics.ts";
 import { orderChangeRoutes } from "./orders/change-routes.ts";
 import { fulfilmentRoute } from "./orders/fulfilment-route.ts";
 import { placeOrderRoute } from "./orders/place.ts";
@@ -103,6 +104,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   explanationRoutes(edge, deps);
   healthRoutes(edge, deps);
   reconciliationRoutes(edge, deps);
+  exposeRefunds(edge.metrics.registry, deps.pool);
   documentationRoutes(edge);
   exposeProductReads(edge.metrics.registry, products);
   exposePaymentCircuits(edge.metrics.registry, deps.pool);

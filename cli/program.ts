@@ -14,6 +14,7 @@ import { productCommands } from "./commands/product.ts";
 import { proveCommands } from "./commands/prove.ts";
 import { rebuildCommand } from "./commands/rebuild.ts";
 import { reconcileCommand } from "./commands/reconcile.ts";
+import { refundCommand } from "./commands/refund.ts";
 import { saleCommands } from "./commands/sale.ts";
 import { importCommand } from "./commands/sale-import.ts";
 import { saleWriteCommands } from "./commands/sale-write.ts";
@@ -70,6 +71,7 @@ export function createProgram(): Command {
   ]);
   orderCommands(orders);
   fulfilCommand(orders);
+  refundCommand(orders);
   exportCommand(orders);
   explainCommand(orders);
   honourCommand(orders);

@@ -38,6 +38,9 @@ const overview = z
     orders: z.partialRecord(z.enum(ORDER_STATUSES), z.int()).openapi({ description: "Those that are at no end" }),
     oldestUnfinished: z.object({ id: z.string(), status: z.enum(ORDER_STATUSES), placedAt: z.string() }).nullable(),
     openDeadLetters: z.int(),
+    refunds: z
+      .object({ pending: z.int(), failed: z.int(), oldestPendingSeconds: z.number().nullable() })
+      .openapi({ description: "Those that are at no end; failed ones are among the dead letters" }),
     queues: z.array(
       z.object({
         queue: z.enum(QUEUE_NAMES as [string, ...string[]]),

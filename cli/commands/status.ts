@@ -129,6 +129,7 @@ function screen(status: Status, terminal: Terminal): string {
         oldest ? `${oldest.id} ${oldest.status}, since ${oldest.placedAt.toISOString().slice(0, 19)}Z` : undefined,
       ],
       ["dead letters", status.openDeadLetters],
+      ["refunds", `${status.refunds.pending} under way, ${status.refunds.failed} failed`],
       ["jobs", jobsLine(status.queues)],
     ],
     terminal,

@@ -6,6 +6,7 @@ import type { Partition } from "../keys.ts";
 import type { OrderStatus } from "../order-state.ts";
 import type { PartitionSnapshot, PartitionStock } from "../stock/partition-stock.ts";
 import type { Queryable } from "./database.ts";
+import { countOpenRefunds, type OpenRefunds } from "./refunds.ts";
 
 export interface PartitionStanding extends Partition {
   readonly state: "new" | "live" | "suspended";
@@ -35,6 +36,8 @@ export interface Overview {
   readonly orders: Readonly<Partial<Record<OrderStatus, number>>>;
   readonly oldestUnfinished: { readonly id: string; readonly status: OrderStatus; readonly placedAt: Date } | null;
   readonly openDeadLetters: number;
+  /** `failed` ones are among the dead letters. */
+  readonly refunds: OpenRefunds;
   /** What operators should look at, a sentence each; empty: nothing. */
   readonly findings: readonly string[];
 }
@@ -47,8 +50,9 @@ export async function readOverview(db: Queryable, stock: PartitionStock | undefi
   const orders = await countUnfinished(db);
   const oldestUnfinished = await findOldestUnfinished(db);
   const openDeadLetters = await countOpenDeadLetters(db);
-  const found = findings(sales, openDeadLetters, stock !== undefined);
-  return { sales, orders, oldestUnfinished, openDeadLetters, findings: found };
+  const refunds = await countOpenRefunds(db);
+  const found = findings(sales, openDeadLetters, refunds, stock !== undefined);
+  return { sales, orders, oldestUnfinished, openDeadLetters, refunds, findings: found };
 }
 
 async function standingOf(
@@ -145,7 +149,15 @@ async function countOpenDeadLetters(db: Queryable): Promise<number> {
   return result.rows[0]?.count ?? 0;
 }
 
-function findings(sales: readonly SaleStanding[], openDeadLetters: number, hasRedis: boolean): string[] {
+/** A refund that is under way for longer than this waits for a provider that does not answer. */
+const REFUND_SECONDS_MAX = 300;
+
+function findings(
+  sales: readonly SaleStanding[],
+  openDeadLetters: number,
+  refunds: OpenRefunds,
+  hasRedis: boolean,
+): string[] {
   const found: string[] = [];
   if (!hasRedis) found.push("Redis cannot be reached.");
   for (const partition of sales.flatMap((sale) => sale.partitions)) {
@@ -154,6 +166,10 @@ function findings(sales: readonly SaleStanding[], openDeadLetters: number, hasRe
       found.push(`${name} is suspended: ${partition.reason ?? "no reason is known"}.`);
     else if (hasRedis && partition.state === "live" && partition.lag === null) found.push(`${name} is not in Redis.`);
     if (partition.drift) found.push(`${name}: Redis and the ledger differ by ${partition.drift} units.`);
+  }
+  if (refunds.failed > 0) found.push(`${refunds.failed} refund(s) failed: the money is owed until a replay succeeds.`);
+  if ((refunds.oldestPendingSeconds ?? 0) > REFUND_SECONDS_MAX) {
+    found.push(`A refund is under way for ${Math.round(refunds.oldestPendingSeconds ?? 0)} s.`);
   }
   if (openDeadLetters > 0) found.push(`${openDeadLetters} dead letter(s) wait for a decision.`);
   return found;

@@ -69,6 +69,23 @@ export async function findRefund(db: Queryable, id: string): Promise<RefundRow |
   return result.rows[0];
 }
 
+export interface OpenRefunds {
+  readonly pending: number;
+  readonly failed: number;
+  readonly oldestPendingSeconds: number | null;
+}
+
+/** Refunds that are not at their end. */
+export async function countOpenRefunds(db: Queryable): Promise<OpenRefunds> {
+  const result = await db.query<OpenRefunds>(
+    `SELECT p.count AS pending, f.count AS failed, p.seconds AS "oldestPendingSeconds"
+     FROM (SELECT count(*)::int AS count, extract(epoch FROM now() - min(created_at))::float8 AS seconds
+         FROM refunds WHERE state = 'pending') p,
+       (SELECT count(*)::int AS count FROM refunds WHERE state = 'failed') f`,
+  );
+  return result.rows[0] ?? { pending: 0, failed: 0, oldestPendingSeconds: null };
+}
+
 /** A payment that succeeded when its order no longer waited for it. `amount` is what was charged, in minor units. */
 export interface LatePayment {
   readonly orderId: string;
