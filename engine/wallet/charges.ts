@@ -13,13 +13,15 @@ export interface WantedCharge {
   /** Minor units of `currency`, above 0. */
   readonly amount: number;
   readonly currency: string;
+  /** Once it is aborted the charge is not booked any more: whoever wanted it has gone. */
+  readonly signal?: AbortSignal;
 }
 
 /** `reference`: the transfer that moved the money. A wallet that has too little is declined. */
 export type WalletCharge = { readonly state: "succeeded"; readonly reference: string } | { readonly state: "declined" };
 
-/** `key_reused`: the key stands for another charge; nothing was done. */
-export type ChargeAnswer = WalletCharge | { readonly state: "key_reused" };
+/** `key_reused`: the key stands for another charge. Neither it nor `given_up` did anything. */
+export type ChargeAnswer = WalletCharge | { readonly state: "key_reused" | "given_up" };
 
 interface BookedRow extends WantedCharge {
   readonly state: "succeeded" | "declined";
@@ -48,7 +50,7 @@ export async function chargeWallets(pool: pg.Pool, wanted: readonly WantedCharge
     const transfers = decided.length > 0 ? await bookCharges(client, decided) : new Map<string, number>();
     const now = new Map<string, BookedRow>(known);
     for (const charge of decided) now.set(charge.key, { ...charge, transferId: transfers.get(charge.key) ?? null });
-    return wanted.map((charge) => answerOf(charge, now.get(charge.key) as BookedRow));
+    return wanted.map((charge) => answerOf(charge, now.get(charge.key)));
   });
 }
 
@@ -66,7 +68,7 @@ function decide(
   const byName = new Map(accounts.map((account) => [nameOf(account.owner, account.currency), { ...account }]));
   const decisions = new Map<string, Decision>();
   for (const charge of wanted) {
-    if (known.has(charge.key) || decisions.has(charge.key)) continue;
+    if (known.has(charge.key) || decisions.has(charge.key) || charge.signal?.aborted) continue;
     const account = byName.get(nameOf(charge.customerId, charge.currency));
     if (account && account.balance >= charge.amount) {
       account.balance -= charge.amount;
@@ -81,7 +83,8 @@ function nameOf(owner: string, currency: string): string {
   return `${currency} ${owner}`;
 }
 
-function answerOf(charge: WantedCharge, row: BookedRow): ChargeAnswer {
+function answerOf(charge: WantedCharge, row: BookedRow | undefined): ChargeAnswer {
+  if (!row) return { state: "given_up" };
   const isSame =
     row.customerId === charge.customerId && row.amount === charge.amount && row.currency === charge.currency;
   return isSame ? chargeOf(row) : { state: "key_reused" };

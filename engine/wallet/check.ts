@@ -1,5 +1,7 @@
 // Whether the books of the wallets agree with themselves: every account's balance with its transfers, every charge with the
-// transfers made for it, and what members hold with what came in and was spent. Read at one instant, while money moves.
+// transfers made for it, and what members hold with what came in and was spent. And whether they agree with the orders: each
+// payment and refund of an order that has ended moved what it says, and nothing moved that no order asked for. Read at one
+// instant, while money moves.
 import type pg from "pg";
 import { transaction } from "../ledger/database.ts";
 
@@ -26,11 +28,13 @@ const FINDINGS_MAX = 100;
 export async function checkWallets(pool: pg.Pool): Promise<WalletBooks> {
   return await transaction(pool, async (client) => {
     await client.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY");
-    return await readWalletBooks(client);
+    const books = await readWalletBooks(client);
+    const findings = [...books.findings, ...(await wrongPayments(client)), ...(await wrongRefunds(client))];
+    return { ...books, findings: findings.slice(0, FINDINGS_MAX) };
   });
 }
 
-/** The same within the caller's transaction, which has to be one that sees one instant. */
+/** The books alone, within the caller's transaction, which has to be one that sees one instant. */
 export async function readWalletBooks(client: pg.ClientBase): Promise<WalletBooks> {
   const currencies = await sumByCurrency(client);
   const findings = [
@@ -127,4 +131,37 @@ async function wrongCharges(client: pg.ClientBase): Promise<string[]> {
     [FINDINGS_MAX],
   );
   return result.rows.map(({ key }) => `The charge ${key} and its transfers do not agree.`);
+}
+
+/** Payments of orders and charges that do not agree. A payment under way may be charged already, or not yet. */
+async function wrongPayments(client: pg.ClientBase): Promise<string[]> {
+  const result = await client.query<{ key: string }>(
+    `SELECT COALESCE(c.key, a.key) AS key FROM wallet_charges c
+     FULL JOIN (
+       SELECT a.order_id || ':' || a.attempt AS key, a.state, a.amount, a.currency, o.customer_id
+       FROM payment_attempts a JOIN orders o ON o.id = a.order_id WHERE a.method = 'wallet' AND a.amount > 0
+     ) a ON a.key = c.key
+     WHERE a.key IS NULL OR (a.amount, a.currency, a.customer_id) IS DISTINCT FROM
+         (COALESCE(c.amount, a.amount), COALESCE(c.currency, a.currency), COALESCE(c.customer_id, a.customer_id))
+       OR (a.state <> 'started' AND (a.state = 'succeeded') <> COALESCE(c.state = 'succeeded', false))
+     ORDER BY 1 LIMIT $1`,
+    [FINDINGS_MAX],
+  );
+  return result.rows.map(({ key }) => `The payment ${key} and its charge do not agree.`);
+}
+
+/** Refunds of orders and transfers that do not agree. One that is pending may have been made already, or not yet. */
+async function wrongRefunds(client: pg.ClientBase): Promise<string[]> {
+  const result = await client.query<{ key: string }>(
+    `SELECT COALESCE(t.reference, r.key) AS key FROM (SELECT * FROM wallet_transfers WHERE kind = 'refund') t
+     FULL JOIN (
+       SELECT id::text AS key, order_id || ':' || attempt AS charge_key, state, amount FROM refunds
+       WHERE method = 'wallet' AND amount > 0
+     ) r ON r.key = t.reference
+     WHERE r.key IS NULL OR (t.reference IS NULL AND r.state = 'succeeded')
+       OR (t.reference IS NOT NULL AND (r.state = 'failed' OR (t.amount, t.charge_key) <> (r.amount, r.charge_key)))
+     ORDER BY 1 LIMIT $1`,
+    [FINDINGS_MAX],
+  );
+  return result.rows.map(({ key }) => `The refund ${key} and its transfer do not agree.`);
 }

@@ -1,6 +1,6 @@
 // The wallets' books, by the provider that the worker charges: what is declined, what repeats, what two processes do at once.
 import { randomUUID } from "node:crypto";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { makeCustomerId } from "../../engine/members/users.ts";
 import { AMOUNT_MAX } from "../../engine/money.ts";
 import { readWallet } from "../../engine/wallet/accounts.ts";
@@ -102,6 +102,19 @@ describe("a charge", () => {
     const key = newKey();
     const request = { key, amount: 10, currency: "KRW", token: kim };
     expect(await wallets.charge(request, AbortSignal.abort())).toEqual({ type: "unknown", code: "timeout" });
+    const giveUp = new AbortController();
+    const held = await pool.connect();
+    await held.query("BEGIN");
+    await held.query("SELECT FROM wallet_accounts WHERE owner = $1 FOR UPDATE", [kim]);
+    const waiting = wallets.charge(request, giveUp.signal);
+    await vi.waitFor(async () => {
+      const blocked = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+      expect((await pool.query(blocked)).rowCount).toBe(1);
+    });
+    giveUp.abort();
+    await held.query("COMMIT");
+    held.release();
+    expect(await waiting).toEqual({ type: "unknown", code: "timeout" });
     expect(await wallets.lookup(key, SIGNAL)).toBe("none");
     expect(await balanceOf(kim)).toBe(100);
   });

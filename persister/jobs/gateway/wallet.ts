@@ -20,20 +20,10 @@ const CHARGES_PER_TRANSACTION_MAX = 256;
 const TRANSACTIONS_IN_FLIGHT_MAX = 2;
 const WAITING_MAX = 10_000;
 
-interface WaitingCharge extends WantedCharge {
-  readonly signal: AbortSignal;
-}
-
 /** Opens the provider on the caller's pool, which it does not end. A charge's token is the id of the wallet's owner. */
 export function walletGateway(pool: pg.Pool): PaymentProvider {
-  const charges = new Batcher<WaitingCharge, ChargeAnswer | "given_up">({
-    async execute(waiting) {
-      // Whoever has given up must not be charged now: nobody would ask about it for a while.
-      const wanted = waiting.filter(({ signal }) => !signal.aborted);
-      const answers = await chargeWallets(pool, wanted);
-      const byWaiting = new Map(wanted.map((charge, index) => [charge, answers[index]]));
-      return waiting.map((charge) => byWaiting.get(charge) ?? "given_up");
-    },
+  const charges = new Batcher<WantedCharge, ChargeAnswer>({
+    execute: (wanted) => chargeWallets(pool, wanted),
     weightOf: () => 1,
     itemsMax: CHARGES_PER_TRANSACTION_MAX,
     weightMax: CHARGES_PER_TRANSACTION_MAX,
@@ -43,8 +33,7 @@ export function walletGateway(pool: pg.Pool): PaymentProvider {
 
   return {
     async charge({ key, amount, currency, token: customerId }, signal) {
-      const answer = await charges.submit({ key, customerId, amount, currency, signal });
-      return answer === "given_up" ? { type: "unknown", code: "timeout" } : chargeOutcome(answer);
+      return chargeOutcome(await charges.submit({ key, customerId, amount, currency, signal }));
     },
     async lookup(key) {
       const charge = await findWalletCharge(pool, key);
@@ -79,6 +68,8 @@ function chargeOutcome(answer: ChargeAnswer): ChargeOutcome {
       return { type: "declined", code: "insufficient_funds" };
     case "key_reused":
       return { type: "failed", code: "idempotency_key_reused", retryable: false };
+    case "given_up":
+      return { type: "unknown", code: "timeout" };
   }
 }
 
