@@ -36,6 +36,7 @@ import { expirySweep } from "./sweeps/expiry.ts";
 import { holdbackSweep, honourSweep } from "./sweeps/holdbacks.ts";
 import { intentSweep } from "./sweeps/intents.ts";
 import { latePaymentSweep } from "./sweeps/late-payments.ts";
+import { SweepLocks } from "./sweeps/locks.ts";
 import { memberSweep } from "./sweeps/members.ts";
 import { paymentSweep } from "./sweeps/payments.ts";
 import { refundSweep, returnSweep } from "./sweeps/refunds.ts";
@@ -162,7 +163,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
       memberSweep(pool, log),
       refusalSweep(pool),
     ],
-    { pool, redis, log, intervalMs: timing.sweepIntervalMs },
+    { locks: new SweepLocks(databaseUrl, log), redis, log, intervalMs: timing.sweepIntervalMs },
   );
   const { redisUrl } = deps;
   const reconciler = await startReconciler({ databaseUrl, redisUrl, log, intervalMs: timing.reconcileIntervalMs });

@@ -1,17 +1,21 @@
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { openPool } from "../../engine/ledger/database.ts";
 import { startPayments } from "../../engine/ledger/payments.ts";
 import { type Outbox, openOutbox } from "../../engine/outbox/outbox.ts";
 import { Settlement } from "../../persister/jobs/settlement/settlement.ts";
 import { allocationSweep } from "../../persister/jobs/sweeps/allocations.ts";
 import { expirySweep } from "../../persister/jobs/sweeps/expiry.ts";
+import { SweepLocks } from "../../persister/jobs/sweeps/locks.ts";
 import { paymentSweep } from "../../persister/jobs/sweeps/payments.ts";
-import { runOnce, type Sweep } from "../../persister/jobs/sweeps/schedule.ts";
+import { runOnce, type Sweep, scheduleSweeps } from "../../persister/jobs/sweeps/schedule.ts";
 import { unsettledSweep } from "../../persister/jobs/sweeps/unsettled.ts";
 import { openShop, silent } from "./jobs-shop.ts";
 
 const shop = await openShop();
 const settlement = new Settlement(shop.pool, shop.stock, shop.positions, silent);
-const run = (sweep: Sweep) => runOnce(sweep, { pool: shop.pool, redis: shop.redis }, new AbortController().signal);
+const locks = new SweepLocks(shop.databaseUrl, silent);
+afterAll(() => locks.close());
+const run = (sweep: Sweep) => runOnce(sweep, { locks, redis: shop.redis }, new AbortController().signal);
 
 describe("expiry", () => {
   const sweep = expirySweep(shop.pool, (orders) => settlement.move(orders), silent);
@@ -72,6 +76,38 @@ describe("one worker at a time", () => {
     holder.release(true);
     expect(await run(sweep)).toBe(true);
     expect(passes).toBe(1);
+  });
+
+  test("a session that was ended is opened again", async () => {
+    const sweep: Sweep = { name: "again", run: () => Promise.resolve() };
+    expect(await run(sweep)).toBe(true);
+    await shop.pool.query("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = $1", [
+      "onrush sweeps",
+    ]);
+    await vi.waitFor(async () => expect(await run(sweep)).toBe(true), { timeout: 10_000, interval: 20 });
+  });
+
+  test("many sweeps at once keep no connections from one another's statements", async () => {
+    const pool = openPool(
+      shop.databaseUrl,
+      { connectionsMax: 1, applicationName: "few", statementTimeoutMs: 5_000 },
+      () => undefined,
+    );
+    const passes = Array.from({ length: 40 }, () => 0);
+    const sweeps = passes.map((_, i): Sweep => {
+      return {
+        name: `one of many ${i}`,
+        async run() {
+          await pool.query("SELECT 1");
+          passes[i] = (passes[i] ?? 0) + 1;
+        },
+      };
+    });
+    const own = new SweepLocks(shop.databaseUrl, silent);
+    const schedule = scheduleSweeps(sweeps, { locks: own, redis: shop.redis, log: silent, intervalMs: 1 });
+    await vi.waitFor(() => expect(Math.min(...passes)).toBeGreaterThanOrEqual(5), { timeout: 20_000, interval: 20 });
+    await schedule.stop();
+    await pool.end();
   });
 
   test("a pass that fails frees the lock", async () => {

@@ -1,10 +1,8 @@
-// Runs sweeps: each by itself, about once a second, in one worker at a time. An advisory lock of the pass's own transaction
-// chooses the worker, so a holder that dies frees it at once and one that freezes is cut off by Postgres within seconds.
-// The lock saves work and nothing more: every sweep is safe when two run it.
+// Runs sweeps: each by itself, about once a second, in one worker at a time (locks.ts).
 import type { Redis } from "ioredis";
-import type pg from "pg";
 import type { Logger } from "../../../engine/log.ts";
 import { redisNowMs } from "../../../engine/redis/clock.ts";
+import type { SweepLocks } from "./locks.ts";
 
 export interface Sweep {
   readonly name: string;
@@ -13,7 +11,8 @@ export interface Sweep {
 }
 
 export interface ScheduleOptions {
-  readonly pool: pg.Pool;
+  /** Closed when the sweeps are stopped. */
+  readonly locks: SweepLocks;
   readonly redis: Redis;
   readonly log: Logger;
   /** From the end of a pass to the next one. */
@@ -25,9 +24,6 @@ export interface SweepSchedule {
   stop(): Promise<void>;
 }
 
-/** A pass that is silent for this long has lost its lock. */
-const LOCK_IDLE_MS_MAX = 15_000;
-
 /** Starts the sweeps. */
 export function scheduleSweeps(sweeps: readonly Sweep[], options: ScheduleOptions): SweepSchedule {
   const stopping = new AbortController();
@@ -36,6 +32,7 @@ export function scheduleSweeps(sweeps: readonly Sweep[], options: ScheduleOption
     async stop() {
       stopping.abort();
       await Promise.all(loops);
+      await options.locks.close();
     },
   };
 }
@@ -59,35 +56,12 @@ async function loop(sweep: Sweep, options: ScheduleOptions, signal: AbortSignal)
 /** One pass, unless another worker is at it. @returns whether it ran; @throws when Redis' clock cannot be read */
 export async function runOnce(
   sweep: Sweep,
-  { pool, redis }: Pick<ScheduleOptions, "pool" | "redis">,
+  { locks, redis }: Pick<ScheduleOptions, "locks" | "redis">,
   signal: AbortSignal,
 ): Promise<boolean> {
   // No deadline is judged by any other clock.
   const nowMs = await redisNowMs(redis);
-  const client = await pool.connect();
-  let broken: Error | undefined;
-  // While the pass works on other connections, this one may be cut off; that must not end the process.
-  const onError = (error: Error) => {
-    broken = error;
-  };
-  client.on("error", onError);
-  try {
-    await client.query("BEGIN");
-    await client.query(`SET LOCAL idle_in_transaction_session_timeout = ${LOCK_IDLE_MS_MAX}`);
-    const lock = await client.query<{ locked: boolean }>(
-      "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS locked",
-      [`onrush sweep ${sweep.name}`],
-    );
-    const locked = lock.rows[0]?.locked === true;
-    if (locked) await sweep.run(nowMs, signal);
-    return locked;
-  } finally {
-    await client.query("ROLLBACK").catch((error: Error) => {
-      broken = error;
-    });
-    client.off("error", onError);
-    client.release(broken);
-  }
+  return locks.withLock(sweep.name, () => sweep.run(nowMs, signal));
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
