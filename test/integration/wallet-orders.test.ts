@@ -255,3 +255,50 @@ test("what was ordered to be paid later is paid by wallet, also when that is ask
   await until(async () => expect(await ends([late])).toEqual({ CONFIRMED: 1 }));
   await expectBalanced(sale, kim, [early, late], { paid: 2, left: 0, allocated: 10 });
 });
+
+test("refunds go back into the wallet: in part, then all of it, and what was written off is not sold again", async () => {
+  const sale = await openSale(10);
+  const kim = await member(3 * PRICE);
+  const body = {
+    ...{ saleId: sale.saleId, items: [{ productId: sale.productId, quantity: 3 }], payment: { method: "wallet" } },
+  };
+  const placed = await call("POST", "/orders", body, kim.token);
+  const id: string = placed.body["orderTrackingId"] as never;
+  await until(async () => expect(await ends([id])).toEqual({ CONFIRMED: 1 }));
+  expect((await readWallet(pool, kim.id)).balance).toBe(0);
+  const refund = (what: object) => call("POST", `/orders/${id}/refunds`, what, admin);
+  const items = [{ productId: sale.productId, quantity: 1 }];
+  expect((await refund({ items, restock: true })).status).toBe(201);
+  await until(async () => expect((await readWallet(pool, kim.id)).balance).toBe(PRICE));
+  expect(await ends([id])).toEqual({ CONFIRMED: 1 });
+  expect((await refund({})).status).toBe(201);
+  await until(async () => expect(await ends([id])).toEqual({ REFUNDED: 1 }));
+  const list = await call("GET", "/wallet/transactions?limit=3", undefined, kim.token);
+  expect(list.body["items"]).toMatchObject([
+    { type: "refund", amount: 2 * PRICE, balance: 3 * PRICE, orderTrackingId: id },
+    { type: "refund", amount: PRICE, orderTrackingId: id },
+    { type: "charge", amount: -3 * PRICE, orderTrackingId: id },
+  ]);
+  await until(async () => {
+    const stock = await pool.query("SELECT allocated, reserved, sold FROM stock WHERE sale_id = $1", [sale.saleId]);
+    expect(stock.rows).toEqual([{ allocated: 8, reserved: 0, sold: 0 }]);
+  });
+  expect((await checkWallets(pool)).findings).toEqual([]);
+});
+
+test("orders that are cancelled while their charges are under way get back what was charged all the same", async () => {
+  const sale = await openSale(20);
+  const kim = await member(6 * PRICE);
+  const letGo = await hold("SELECT FROM wallet_accounts WHERE owner = $1 FOR UPDATE", [kim.id]);
+  const orders = await order(sale, kim.token, 10);
+  await until(async () => expect(await ends(orders)).toEqual({ PAYING: 10 }));
+  await untilBlocked();
+  const cancelled = await Promise.all(orders.map((id) => call("POST", `/orders/${id}/cancel`, undefined, kim.token)));
+  expect(cancelled.map(({ status }) => status)).toEqual(orders.map(() => 202));
+  await letGo();
+  await until(async () => expect(await ends(orders)).toEqual({ "CANCELLED CUSTOMER": 4, "REFUNDED CUSTOMER": 6 }));
+  expect((await readWallet(pool, kim.id)).balance).toBe(6 * PRICE);
+  const stock = await pool.query("SELECT allocated, reserved, sold FROM stock WHERE sale_id = $1", [sale.saleId]);
+  expect(stock.rows).toEqual([{ allocated: 20, reserved: 0, sold: 0 }]);
+  expect((await checkWallets(pool)).findings).toEqual([]);
+});
