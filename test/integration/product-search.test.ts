@@ -1,6 +1,8 @@
 // Search over products, in Korean and English.
 import { randomUUID } from "node:crypto";
 import { describe, expect, it, test } from "vitest";
+import { searchProducts } from "../../engine/catalogue/product-search.ts";
+import type { Queryable } from "../../engine/ledger/database.ts";
 import { openApiShop } from "./api-shop.ts";
 
 const shop = await openApiShop();
@@ -79,3 +81,43 @@ describe("a search", () => {
     }
   });
 });
+
+describe("a search among many", () => {
+  const PRODUCTS = 5_000;
+
+  it("reads what it ranks, and not all products, when the word is in every description", async () => {
+    for (let from = 1; from <= PRODUCTS; from += 500) {
+      await shop.pool.query(
+        `INSERT INTO products (id, name, description, price, currency)
+         SELECT gen_random_uuid(), 'many ' || n, '흔한말 ' || n, 1000, 'KRW' FROM generate_series($1::int, $1 + 499) AS n`,
+        [from],
+      );
+    }
+    await shop.pool.query("ANALYZE products");
+    let rowsRead = 0;
+    const explaining = {
+      query: async (sql: string, values: unknown[]) => {
+        const { rows } = await shop.pool.query(`EXPLAIN (ANALYZE, FORMAT JSON) ${sql}`, values);
+        rowsRead = readBy(rows[0]["QUERY PLAN"][0].Plan);
+        return { rows: [] };
+      },
+    };
+    for (const query of ["흔한말", "흔", "many", "many 흔한말", "many 4999"]) {
+      await searchProducts(explaining as unknown as Queryable, { query, limit: 21 });
+      expect(rowsRead, query).toBeLessThan(PRODUCTS / 2);
+    }
+  });
+});
+
+interface PlanNode {
+  readonly "Relation Name"?: string;
+  readonly "Actual Rows": number;
+  readonly "Actual Loops": number;
+  readonly Plans?: readonly PlanNode[];
+}
+
+/** Rows that its scans of tables gave. */
+function readBy({ Plans = [], ...node }: PlanNode): number {
+  const own = node["Relation Name"] === undefined ? 0 : node["Actual Rows"] * node["Actual Loops"];
+  return Plans.reduce((sum, plan) => sum + readBy(plan), own);
+}
