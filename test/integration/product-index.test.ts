@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it, test, vi } from "vitest";
 import { type FoundProduct, searchProducts, searchWords } from "../../engine/catalogue/product-search.ts";
 import type { CopiesConnection } from "../../engine/catalogue/read-model/connection.ts";
 import { indexQuery, ProductIndex, rankProducts } from "../../engine/catalogue/read-model/search-index.ts";
+import { catalogueVersion } from "../../engine/catalogue/sales.ts";
 import { openApiShop } from "./api-shop.ts";
 import { startReading } from "./product-reads-processes.ts";
 
@@ -25,7 +26,7 @@ await shop.pool.query(
    FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS t (n, d, o)`,
   [NAMES.map(([name]) => name), NAMES.map(([, description]) => description)],
 );
-const QUERIES = ["커피", "원두 커피", "커피 원두", "카페", "MACHINE espr", "coffee", "full", "100% 순면", "없는 것"];
+const QUERIES = ["커피", "원두 커피", "커피 원두", "카페", "MACHINE espr", "coffee", "full", "100% 순면", "없는것"];
 const namesOf = (found: readonly FoundProduct[] | undefined) => found?.map(({ name }) => name);
 const fromPostgres = (query: string, limit = 100) => searchProducts(shop.pool, { query, limit });
 
@@ -75,6 +76,82 @@ describe.skipIf(canSearch)("without the module", () => {
     await expect.poll(() => errors.length).toBe(1);
     expect(errors[0]?.message).toMatch(/unknown command/i);
     expect(await index.search({ query: "커피", limit: 10 }, 0)).toBeUndefined();
+  });
+});
+
+/**
+ * Stands in for the module's part alone, over the copies that are in Redis: it looks at each of them. What it is there for
+ * is everything around: what is laid into Redis and when, which of it counts, and what a failure does.
+ */
+function standIn() {
+  const state = { made: 0, asked: 0, fails: false };
+  const find = async (query: string) => {
+    state.asked += 1;
+    if (state.fails) throw new Error("the index is gone");
+    const words = [...query.matchAll(/\*(\S+?)\*/g)].map(([, word = ""]) => word);
+    const ids = (await shop.pool.query<{ id: string }>("SELECT id FROM products")).rows.map(({ id }) => id);
+    const entities = await reader.copies.ask((copies) => copies.fetch(ids));
+    return entities.filter(({ nameKey = "", description = "" }) => {
+      const begins = String(description)
+        .toLowerCase()
+        .split(/[^\p{L}\p{N}]+/u);
+      return words.every((w) => String(nameKey).includes(w)) || words.every((w) => begins.some((b) => b.startsWith(w)));
+    });
+  };
+  const repository = {
+    createIndex: async () => {
+      state.made += 1;
+    },
+    searchRaw: (query: string) => ({ return: { page: () => find(query) } }),
+  };
+  const copies = { canSearch: true, ask: (question: (of: unknown) => unknown) => question(repository) };
+  return { state, copies: copies as unknown as CopiesConnection };
+}
+
+describe("around the module", () => {
+  const errors: unknown[] = [];
+  const { state, copies } = standIn();
+  const index = new ProductIndex({
+    ...{ db: shop.pool, copies },
+    keep: (products) => reader.reads.refresh(products.map(({ product }) => product.id)),
+    onError: (error) => errors.push(error),
+  });
+  const version = () => catalogueVersion(shop.pool);
+  const search = async (query: string) => index.search({ query, limit: 100 }, await version());
+  /** The first search after a change finds the index incomplete, and has it completed. */
+  const untilComplete = async () => {
+    expect(await search("커피")).toBeUndefined();
+    await expect.poll(() => search("커피")).toBeDefined();
+  };
+  const sameAsPostgres = async (queries: readonly string[]) => {
+    for (const query of queries) expect(await search(query)).toEqual(await fromPostgres(query));
+  };
+
+  it("nothing is asked before all products are there, and then everything is", async () => {
+    await untilComplete();
+    expect(state.made).toBe(1);
+    await sameAsPostgres(QUERIES);
+    expect(await search("!!!")).toEqual([]);
+    const { asked } = state;
+    expect(await search("커")).toBeUndefined();
+    expect(state.asked).toBe(asked);
+  });
+
+  it("a change makes it incomplete; then what was renamed or deleted is found as it is now", async () => {
+    await shop.pool.query("UPDATE products SET name = '보리차' WHERE name = '아메리카노'");
+    await shop.pool.query("UPDATE products SET deleted_at = now() WHERE name = '원두 커피'");
+    await untilComplete();
+    await sameAsPostgres([...QUERIES, "보리차", "아메리카노"]);
+    expect(namesOf(await search("원두 커피"))).not.toContain("원두 커피");
+  });
+
+  it("a failure is reported and answered by nothing, and all is laid into it again", async () => {
+    state.fails = true;
+    expect(await search("커피")).toBeUndefined();
+    expect(errors).toHaveLength(1);
+    state.fails = false;
+    await untilComplete();
+    await sameAsPostgres(QUERIES);
   });
 });
 
