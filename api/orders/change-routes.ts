@@ -12,6 +12,7 @@ import { transaction } from "../../engine/ledger/database.ts";
 import { recordIntent, takeIntents } from "../../engine/ledger/intents.ts";
 import { findOrder } from "../../engine/ledger/orders.ts";
 import { requestPayment } from "../../engine/ledger/payment-requests.ts";
+import { redisNowMs } from "../../engine/redis/clock.ts";
 import { isOperator } from "../auth/access.ts";
 import type { Identity } from "../auth/tokens.ts";
 import type { ApiDependencies } from "../dependencies.ts";
@@ -71,7 +72,8 @@ export function orderChangeRoutes(edge: Edge, deps: ApiDependencies): void {
       summary: "Pay for an order",
       description:
         "For an order that was placed with the method `later`, or whose payment was declined in a sale that holds " +
-        "declined orders. INVALID_STATE for every other. By wallet only its owner pays, with a token.",
+        "declined orders, until the reservation ends. INVALID_STATE for every other. By wallet only its owner pays, with a " +
+        "token.",
       tag: ORDERS_TAG,
       access: "public",
       body: paymentRequest,
@@ -89,13 +91,15 @@ export function orderChangeRoutes(edge: Edge, deps: ApiDependencies): void {
         throw invalid("token", "a card payment needs the gateway's token");
       }
       if (found.in === "log" && found.view.payment.method !== "later") throw wrongState(found.view);
+      // Without Redis' clock no deadline is judged, here as in the sweeps.
+      const nowMs = await redisNowMs(deps.redis).catch(() => undefined);
       const payment = { method, token: method === "wallet" ? null : (token ?? SIMULATED_DEFAULT_TOKEN) };
       return carryOut(deps, found, {
         orderId,
         write: () =>
           recordIntent(pool, { orderId, intent: "pay", actor: actorOf(found, caller), reason: null, ...payment }),
         async apply(client) {
-          if (!(await requestPayment(client, orderId, payment))) return false;
+          if (!(await requestPayment(client, orderId, payment, nowMs))) return false;
           await outbox.enqueue(client, "payment", [orderId]);
           return true;
         },
@@ -151,10 +155,11 @@ function accepted(view: FoundOrder["view"]): Response {
   return jsonAnswer(view, 202, { location: `/api/v1/orders/${view.orderTrackingId}` });
 }
 
-function wrongState(order: { status: string; reason?: string | null }): OnrushError {
+function wrongState(order: { status: string; reason?: string | null; reservedUntil: Date | string }): OnrushError {
   return new OnrushError("INVALID_STATE", `The order is ${order.status}, which does not allow this.`, {
     orderStatus: order.status,
     ...(order.reason && { reason: order.reason }),
+    ...(order.status === "RESERVED" && { reservedUntil: order.reservedUntil }),
   });
 }
 

@@ -205,6 +205,17 @@ describe("paying later", () => {
     expect((await pay(await insertOrder(saleId, productId))).body.code).toBe("INVALID_STATE");
   });
 
+  test("until the reservation ends, also where no sweep has ended it yet", async () => {
+    const id = await insertOrder(saleId, productId, { method: "later" });
+    await shop.pool.query("UPDATE orders SET reserved_until = now() - interval '1 s' WHERE id = $1", [id]);
+    expect((await pay(id)).body).toMatchObject({
+      code: "INVALID_STATE",
+      orderStatus: "RESERVED",
+      reservedUntil: expect.stringMatching(/^20/),
+    });
+    expect(await jobsOf("payment", id)).toBe(0);
+  });
+
   test("on the way to Postgres leaves the wish, for an order that is to be paid later", async () => {
     const id = await place({ payment: { method: "later" } });
     expect((await pay(id)).status).toBe(202);
