@@ -1,5 +1,5 @@
-// Erasure of a member's personal data. The books stay: orders, lines and payments keep the member's id, which then leads
-// to nobody.
+// Erasure of a member's personal data. The books stay: orders, lines, payments and the wallet keep the member's id, which then
+// leads to nobody.
 import type pg from "pg";
 import type { Operator } from "../catalogue/operator.ts";
 import { OnrushError } from "../errors.ts";

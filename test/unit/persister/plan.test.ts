@@ -176,6 +176,27 @@ describe("planBatch", () => {
     expect(plan.paymentsDue).toEqual(["a"]);
   });
 
+  it("charges the wallet of the buyer, whatever token came with the order or the wish to pay it", () => {
+    const pay = {
+      orderId: "a",
+      intent: "pay",
+      actor: "x",
+      reason: null,
+      method: "wallet",
+      token: "cus_victim",
+    } as const;
+    const later = planBatch([place(1, order("a", 1, { [COFFEE]: 1 }, "later"))], {
+      ...state({ [COFFEE]: [5, 0, 0] }),
+      intents: [pay],
+    });
+    const now = planBatch([place(1, order("a", 1, { [COFFEE]: 1 }, "wallet"))], state({ [COFFEE]: [5, 0, 0] }));
+    for (const { newOrders, paymentsDue } of [later, now]) {
+      expect(newOrders).toMatchObject([{ status: "RESERVED", paymentMethod: "wallet" }]);
+      expect(newOrders[0]?.paymentToken).toBe(newOrders[0]?.customerId);
+      expect(paymentsDue).toEqual(["a"]);
+    }
+  });
+
   it("takes a write-off from what is allocated, and leaves a restock that was committed before as it is", () => {
     const restock = (seq: number, quantity: number): Movement => ({
       kind: "restock",
