@@ -12,6 +12,7 @@ import { addCommand } from "../command.ts";
 import { CommandError } from "../failure.ts";
 import { locate, withDatabase } from "../servers.ts";
 import { details, table } from "../table.ts";
+import { stepOf } from "./orders.ts";
 
 const REDIS_TIMEOUT_MS = 5_000;
 
@@ -138,9 +139,9 @@ function describeAccepted(found: AcceptedExplanation, columns: number | undefine
   );
   const steps = table(
     ["state", "at", "entry", "why"],
-    found.timeline.map(({ status, reason, at, epoch, seq }, i) => {
+    found.timeline.map(({ status, reason, at, epoch, seq, fulfilment }, i) => {
       const entry = i === 0 ? `${decision.epoch}-${decision.seq}` : seq === null ? "" : `${epoch}-${seq}`;
-      return [status, time(at), entry, reason ?? ""];
+      return [status, time(at), entry, reason ?? (fulfilment ? stepOf(fulfilment) : "")];
     }),
     { columns },
   );

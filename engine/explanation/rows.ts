@@ -1,5 +1,7 @@
 // The rows that an explanation is made of.
+import type { FulfilmentStep } from "../fulfilment.ts";
 import type { Queryable } from "../ledger/database.ts";
+import { FULFILMENT_OF_STEP } from "../ledger/orders.ts";
 
 /** SQL: the number under which an orders row was placed; a revival gives it another. */
 const placedReservation = (o: string) => `COALESCE((SELECT v.earlier_reservation FROM order_revivals v
@@ -84,11 +86,13 @@ export interface StepRow {
   readonly at: Date;
   readonly epoch: number | null;
   readonly seq: number | null;
+  readonly fulfilment: FulfilmentStep | null;
 }
 
 export async function readSteps(db: Queryable, orderId: string): Promise<StepRow[]> {
   const result = await db.query<StepRow>(
-    "SELECT version, status, reason, at, epoch, seq FROM order_timeline WHERE order_id = $1 ORDER BY version",
+    `SELECT version, status, reason, at, epoch, seq, ${FULFILMENT_OF_STEP} AS fulfilment
+     FROM order_timeline t WHERE order_id = $1 ORDER BY version`,
     [orderId],
   );
   return result.rows;

@@ -57,9 +57,12 @@ const COLUMNS = `o.id, o.sale_id AS "saleId", o.partition, o.epoch, o.seq, o.hol
 
 const LINES = `(SELECT json_agg(json_build_object('productId', l.product_id, 'name', l.product_name,
   'quantity', l.quantity, 'unitPrice', l.unit_price) ORDER BY l.line) FROM order_lines l WHERE l.order_id = o.id)`;
+/** SQL: the step of the fulfilment that an order_timeline row `t` is, as JSON; NULL for every other. */
+export const FULFILMENT_OF_STEP = `CASE WHEN t.fulfilment IS NOT NULL THEN json_build_object('state', t.fulfilment,
+  'reference', t.fulfilment_reference) END`;
 const TIMELINE = `(SELECT json_agg(json_build_object('status', t.status, 'reason', t.reason, 'version', t.version,
-  'at', t.at, 'refundedAmount', t.refunded_amount, 'fulfilment', CASE WHEN t.fulfilment IS NOT NULL THEN json_build_object('state', t.fulfilment,
-  'reference', t.fulfilment_reference) END) ORDER BY t.version) FROM order_timeline t WHERE t.order_id = o.id)`;
+  'at', t.at, 'refundedAmount', t.refunded_amount, 'fulfilment', ${FULFILMENT_OF_STEP}) ORDER BY t.version)
+  FROM order_timeline t WHERE t.order_id = o.id)`;
 
 /** As JSON says it. */
 export type FulfilmentJson = Omit<Fulfilment, "at"> & { readonly at: string };
@@ -123,7 +126,7 @@ export async function listOrdersOf(
      WHERE o.customer_id = $1 AND ($2::timestamptz IS NULL OR (o.placed_at, o.id) < ($2, $8::uuid)) AND ($4::text[] IS NULL OR o.status = ANY ($4))
        AND ($5::text IS NULL OR o.sale_id = $5) AND ($6::timestamptz IS NULL OR o.placed_at >= $6)
        AND ($7::timestamptz IS NULL OR o.placed_at < $7)
-       AND ($9::text IS NULL OR COALESCE(o.fulfilment, 'none') = $9)
+       AND ($9::text IS NULL OR o.fulfilment = $9 OR ($9 = 'none' AND o.fulfilment IS NULL))
      ORDER BY o.placed_at DESC, o.id DESC LIMIT $3`,
     [
       customerId,

@@ -147,6 +147,7 @@ describe("onrush orders", () => {
     const { out } = await onrush("orders", "show", orderId);
     expect(out).toMatch(/^fulfilment +delivered, \d{4}-/m);
     expect(out).toMatch(/^ +3 +CONFIRMED, shipped \(6012-3456\) +\d{4}-/m);
+    expect((await onrush("orders", "explain", orderId)).out).toMatch(/^CONFIRMED .* shipped \(6012-3456\)$/m);
     expect(await json("orders", "export", "--fulfilment", "delivered")).toMatchObject([{ id: orderId }]);
     const nobody = "6920a1b2-0000-8100-8000-000000000000";
     const state = ["--state", "packed"];

@@ -238,8 +238,10 @@ test("the filters are those of the search, and find the same", async () => {
   const [id = ""] = await idsOf(saleId);
   const guest = "3fa85f64-5717-4562-b3fc-2c963f66afa6";
   await shop.pool.query("UPDATE orders SET customer_id = $2, placed_at = '2020-05-05' WHERE id = $1", [id, guest]);
-  const other = (await shop.sale({ stock: 1 })).productId;
-  await shop.pool.query("UPDATE order_lines SET product_id = $2 WHERE order_id = $1", [id, other]);
+  const { saleId: otherSale, productId: other } = await shop.sale({ stock: 1 });
+  await insertOrders(otherSale, 3, "x");
+  const [first] = await idsOf(otherSale);
+  await shop.pool.query("UPDATE order_lines SET product_id = $2 WHERE order_id = $1", [first, other]);
   for (const [query, count] of [
     [`saleId=${saleId}&status=CONFIRMED`, undefined],
     [`saleId=${saleId}&to=2020-06-01T00:00:00%2B09:00`, 1],
