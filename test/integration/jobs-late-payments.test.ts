@@ -173,8 +173,10 @@ const verdictOf: Record<string, ReviveVerdict> = {
 function sweepWith(answer: () => Promise<ReviveVerdict | PartitionRefusal>): ReturnType<typeof latePaymentSweep> {
   const revive: LatePaymentOptions["stock"]["revive"] = async (_at, _epoch, orders) => {
     const said = await answer();
-    if (said.type !== "revived" && said.type !== "known" && said.type !== "refused") return said;
-    return { type: "OK", position: AT_ENTRY, verdicts: orders.map(() => said) };
+    if ("reservation" in said || "why" in said) {
+      return { type: "OK", position: AT_ENTRY, verdicts: orders.map(() => said) };
+    }
+    return said;
   };
   return latePaymentSweep({ pool, outbox, stock: { revive }, onMoved: async () => undefined, log: silent });
 }
