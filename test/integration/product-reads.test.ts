@@ -224,6 +224,18 @@ describe("a deleted product", () => {
   });
 });
 
+test("a Postgres that was restored from a backup is believed, once the copies from before it are gone", async () => {
+  const id = await make();
+  const process = await reading();
+  await raw.hset(keyOf(id), { catalogue: 1_000_000_000, name: "what was lost" });
+  expect(await nameOf(process, id)).toBe("what was lost");
+  await raw.del(keyOf(id));
+  expect(await nameOf(process, id)).toBe("녹차");
+  await expect.poll(() => raw.exists(keyOf(id))).toBe(1);
+  expect(await nameOf(process, id)).toBe("녹차");
+  expect(counted(process)).toEqual({ hit: 2, miss: 1, fallback: 0 });
+});
+
 test("copies are read while Postgres is away, and what has none is 503", async () => {
   const other = await make();
   await raw.del(keyOf(other));

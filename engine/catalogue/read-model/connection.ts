@@ -114,6 +114,7 @@ export class CopiesConnection {
     let isOver = false;
     const why = await new Promise<unknown>((resolve) => {
       const end = (cause: unknown) => {
+        if (isOver) return;
         isOver = true;
         this.#life = undefined;
         clearTimeout(late);

@@ -119,7 +119,7 @@ export class ProductReads {
   async #readOnce(id: string, floor: number): Promise<ProductAsOf | undefined> {
     const known = this.#flights.get(id);
     if (known && known.floor >= floor) return await known.answer;
-    const flight = { floor, answer: this.#readFromPostgres(id) };
+    const flight = { floor, answer: this.#readFromPostgres(id, floor) };
     this.#flights.set(id, flight);
     try {
       return await flight.answer;
@@ -128,11 +128,13 @@ export class ProductReads {
     }
   }
 
-  async #readFromPostgres(id: string): Promise<ProductAsOf | undefined> {
+  async #readFromPostgres(id: string, floor: number): Promise<ProductAsOf | undefined> {
     const { db, copies, onError } = this.#options;
     const [found] = await findProductsAsOf(db, [id]);
     if (!found) return undefined;
-    this.#learn(found.catalogue);
+    // Below what was known before it was asked, Postgres was restored from a backup: what is known of it is over.
+    if (found.catalogue < floor) this.#floor = found.catalogue;
+    else this.#learn(found.catalogue);
     // Nobody waits for the copy.
     if (copies?.isThere) this.#keep([found]).catch(onError);
     return found;
