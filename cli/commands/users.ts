@@ -79,7 +79,7 @@ export function userCommands(users: Command): void {
       "onrush users erase kim@example.com",
       'onrush users erase kim@example.com --yes --reason "asked by letter, 21 November"',
     ],
-    options: [{ flags: "--reason <text>", help: "why, for the audit trail, which is never erased: no personal data" }],
+    options: [{ flags: "--reason <text>", help: "why, for the audit trail: it stays, so no personal data" }],
     changes: () => true,
     run: ({ args: [who = ""], options, answer, confirm }) =>
       withDatabase(async ({ pool, actor }) => {

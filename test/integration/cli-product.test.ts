@@ -100,8 +100,11 @@ describe("onrush product", () => {
       "INSERT INTO products (id, name, description, price, currency) VALUES ($1, '=1+1', 'a\nb', 7, 'KRW')",
       [id],
     );
+    const wide = randomUUID();
+    await pool.query("INSERT INTO products (id, name, price, currency) VALUES ($1, '＝1+1', 7, 'KRW')", [wide]);
     const csv = await onrush("product", "export");
     expect(csv.out).toContain(`${id},'=1+1,"a\nb",7,KRW,`);
+    expect(csv.out).toContain(`${wide},'＝1+1,,7,KRW,`);
     const products = csv.out.split("\r\n").length - 2;
     const again = await json("product", "import", file("exported.csv", csv.out), "--yes");
     expect(again).toMatchObject({ created: 0, changed: 0, same: products, issues: [] });
