@@ -45,7 +45,7 @@ export async function openRefundShop() {
   const startOwnWorker = async (timing: Partial<WorkerTiming> = {}) => {
     worker = await startWorker({
       ...servers,
-      gateway: httpGateway({ url: provider.url, apiKey: API_KEY }),
+      gateway: httpGateway({ url: provider.url, apiKey: API_KEY, circuit: { trialDelayMs: 10, trialDelayMsMax: 50 } }),
       log: createLogger("test", process.env["TEST_LOG_LEVEL"] ?? "silent"),
       timing: { ...TIMING, ...timing },
     });

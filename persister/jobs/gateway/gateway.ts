@@ -56,7 +56,7 @@ export interface RefundRequest {
 }
 
 /** As {@link ChargeOutcome}. A failure moved no money: asked again under the same key, the refund is considered anew. */
-export type RefundOutcome = Exclude<ChargeOutcome, { type: "declined" | "unsent" }>;
+export type RefundOutcome = Exclude<ChargeOutcome, { type: "declined" }>;
 
 /** A provider that gives money back. */
 export interface RefundGateway {

@@ -181,15 +181,10 @@ function chargeOutcome(answer: HttpAnswer | Failed): ChargeOutcome {
 }
 
 function refundOutcome(answer: HttpAnswer | Failed): RefundOutcome {
-  if ("type" in answer) return asRefund(answer);
-  if (answer.status !== 200) return asRefund(failureOf(answer));
+  if ("type" in answer) return answer;
+  if (answer.status !== 200) return failureOf(answer);
   const parsed = Succeeded.safeParse(answer.body);
-  return parsed.success ? { type: "succeeded", reference: parsed.data.id } : asRefund(UNREADABLE);
-}
-
-/** A refund that was not sent has moved no money. */
-function asRefund(failed: Failed): RefundOutcome {
-  return failed.type === "unsent" ? { type: "failed", code: failed.code, retryable: true } : failed;
+  return parsed.success ? { type: "succeeded", reference: parsed.data.id } : UNREADABLE;
 }
 
 /** What a batch's answer says about each of its charges. */

@@ -3,11 +3,12 @@
 //   taken for the first time --------------> refund --> succeeded: ended
 //   taken again: look up the key --none-----> |
 //                   | succeeded: ended        |--> failed: again after a delay; after its tries, failed
+//                                             |--> unsent: again after a delay
 //                                             '--> unknown, pending: look up; succeeded: ended, else again after a delay
 //
 // The key is the refund's id for ever, so that asking again never pays twice. A refusal may pass (the merchant's balance is
-// filled, a dispute ends), so it is asked again some times too; then an operator is told. What the provider does not answer
-// uses no try up and is never guessed: while it cannot be asked the refund stays open.
+// filled, a dispute ends), so it is asked again some times too; then an operator is told. What the provider does not hear of or
+// does not answer uses no try up and is never guessed: while it cannot be asked the refund stays open.
 import type { TakenRefund } from "../../../engine/ledger/refund-work.ts";
 import { ask } from "../gateway/ask.ts";
 import type { RefundGateway, RefundOutcome, RefundRequest } from "../gateway/gateway.ts";
@@ -74,6 +75,7 @@ export async function giveBack(
   }
   const end = endOf(outcome);
   if (end) return end;
+  if (outcome.type === "unsent") return unanswered(outcome.code);
   const found = await findGivenBack(gateway, request, timing);
   return (found === "none" ? undefined : endOf(found)) ?? unanswered(codeOf(outcome));
 }
