@@ -77,7 +77,7 @@ export function userCommands(users: Command): void {
       "named by its e-mail or its id.",
     examples: [
       "onrush users erase kim@example.com",
-      'onrush users erase kim@example.com --yes --reason "asked by letter, 21 November"',
+      'onrush users erase kim@example.com --yes --reason "asked by letter"',
     ],
     options: [{ flags: "--reason <text>", help: "why, for the audit trail: it stays, so no personal data" }],
     changes: () => true,
