@@ -38,7 +38,7 @@ export interface StatusLimits {
   readonly checkMs: number;
   /** Orders compared in one pass; with more the passes take turns. */
   readonly ordersPerCheckMax: number;
-  /** Every so many passes those are compared too that are at an end, and may be refunded. */
+  /** Every so many passes those are compared too that are at an end, and may be refunded or fulfilled. */
   readonly passesPerFullCheck: number;
   /** Shortest and longest time between two stock updates of a sale. */
   readonly stockMsMin: number;
