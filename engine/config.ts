@@ -79,6 +79,10 @@ const environment = z.object({
   PAYMENT_GATEWAY: z.enum(["simulated", "http", "stripe"]).default("simulated"),
   PAYMENT_GATEWAY_URL: url("http:", "https:").optional(),
   PAYMENT_GATEWAY_KEY: z.string().min(16, "must have at least 16 characters").optional(),
+  STRIPE_SECRET_KEY: z
+    .string()
+    .regex(/^(sk|rk)_(test|live)_[A-Za-z0-9]{8,}$/, "must be a secret or restricted key of Stripe")
+    .optional(),
   PAYMENT_GATEWAY_IN_PROCESS: flag.default(false),
   PAYMENT_PENDING_MS: wholeNumber(0, 86_400_000).default(3_000),
   PAYMENT_LATENCY_MS: wholeNumber(0, 60_000).default(0),
@@ -135,9 +139,9 @@ export interface Config {
   };
   readonly trustedProxies: readonly string[];
   readonly paymentGateway: "simulated" | "http" | "stripe";
-  /** Where the provider is asked over HTTP; without it the simulated one runs within the worker's process. */
+  /** Where the provider is asked; without it the simulated one runs within the worker's process, and Stripe is at Stripe's. */
   readonly paymentGatewayUrl: string | undefined;
-  /** Set where the URL is, as far as this process has the worker's role. */
+  /** Stripe's secret key, or what the provider at the URL knows us by; set where this process has the worker's role. */
   readonly paymentGatewayKey: string | undefined;
   /** Whether the simulated provider runs within the worker's process, without the network between them. */
   readonly paymentGatewayInProcess: boolean;
@@ -211,7 +215,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     trustedProxies: e.TRUSTED_PROXIES,
     paymentGateway: e.PAYMENT_GATEWAY,
     paymentGatewayUrl: e.PAYMENT_GATEWAY_URL,
-    paymentGatewayKey: e.PAYMENT_GATEWAY_KEY,
+    paymentGatewayKey: e.PAYMENT_GATEWAY === "stripe" ? e.STRIPE_SECRET_KEY : e.PAYMENT_GATEWAY_KEY,
     paymentGatewayInProcess: e.PAYMENT_GATEWAY_IN_PROCESS,
     simulatedPayments: {
       pendingMs: e.PAYMENT_PENDING_MS,
@@ -234,10 +238,14 @@ function gatewayProblems(given: Readonly<Record<string, string | undefined>>): s
     PAYMENT_GATEWAY: gateway,
     PAYMENT_GATEWAY_URL: at,
     PAYMENT_GATEWAY_KEY: key,
+    STRIPE_SECRET_KEY: stripeKey,
   } = given;
-  if (!roles.includes("worker") || (gateway !== "http" && at === undefined)) return [];
-  const why = gateway === "http" ? "PAYMENT_GATEWAY=http" : "PAYMENT_GATEWAY_URL";
-  const required = { PAYMENT_GATEWAY_URL: at, PAYMENT_GATEWAY_KEY: key };
+  const isNamed = gateway === "http" || gateway === "stripe";
+  if (!roles.includes("worker") || (!isNamed && at === undefined)) return [];
+  const why = isNamed ? `PAYMENT_GATEWAY=${gateway}` : "PAYMENT_GATEWAY_URL";
+  // Stripe is where Stripe is, unless a URL says otherwise.
+  const required =
+    gateway === "stripe" ? { STRIPE_SECRET_KEY: stripeKey } : { PAYMENT_GATEWAY_URL: at, PAYMENT_GATEWAY_KEY: key };
   return Object.entries(required)
     .filter(([, value]) => value === undefined)
     .map(([name]) => `${name}: is required with ${why}`);

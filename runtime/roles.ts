@@ -84,7 +84,9 @@ export function roleEnvironment(role: Role, facts: RoleFacts): RoleEnvironment {
     PROOF_SIGNING_KEY: role === "api" ? (config.proofSigningKey ?? facts.proofKeyFile) : undefined,
     GUEST_ORDERS: String(config.guestOrders),
     ADMIN_EMAIL: config.adminEmail,
-    ...(role === "worker" ? paymentGatewayEnvironment(facts) : { PAYMENT_GATEWAY_KEY: undefined }),
+    ...(role === "worker"
+      ? paymentGatewayEnvironment(facts)
+      : { PAYMENT_GATEWAY_KEY: undefined, STRIPE_SECRET_KEY: undefined }),
     ...webhookEnvironment(role, facts),
     // The API makes the first administrator; nobody else needs to know.
     ADMIN_PASSWORD: role === "api" ? (config.adminPassword ?? servers.generatedAdminPassword) : undefined,
@@ -95,7 +97,8 @@ export function roleEnvironment(role: Role, facts: RoleFacts): RoleEnvironment {
 function paymentGatewayEnvironment({ config, paymentGateway }: RoleFacts): RoleEnvironment {
   return {
     PAYMENT_GATEWAY_URL: paymentGateway?.url ?? config.paymentGatewayUrl,
-    PAYMENT_GATEWAY_KEY: paymentGateway?.key ?? config.paymentGatewayKey,
+    PAYMENT_GATEWAY_KEY:
+      paymentGateway?.key ?? (config.paymentGateway === "stripe" ? undefined : config.paymentGatewayKey),
   };
 }
 

@@ -77,7 +77,21 @@ describe("the configuration", () => {
     expect(problemsOf({ PAYMENT_GATEWAY: "http", PAYMENT_GATEWAY_URL, PAYMENT_GATEWAY_KEY })).toEqual([]);
   });
 
+  test("of Stripe names its secret key, and an address only where it is not Stripe's", () => {
+    expect(problemsOf({ PAYMENT_GATEWAY: "stripe" })).toEqual([
+      "STRIPE_SECRET_KEY: is required with PAYMENT_GATEWAY=stripe",
+    ]);
+    const STRIPE_SECRET_KEY = "sk_test_0123456789abcdef";
+    expect(problemsOf({ PAYMENT_GATEWAY: "stripe", STRIPE_SECRET_KEY })).toEqual([]);
+    expect(problemsOf({ PAYMENT_GATEWAY: "stripe", STRIPE_SECRET_KEY, PAYMENT_GATEWAY_URL })).toEqual([]);
+    expect(problemsOf({ PAYMENT_GATEWAY: "stripe", STRIPE_SECRET_KEY: "pk_test_0123456789abcdef" })).toHaveLength(1);
+    const { paymentGatewayKey } = loadConfig({ PAYMENT_GATEWAY: "stripe", STRIPE_SECRET_KEY, PAYMENT_GATEWAY_KEY });
+    expect(paymentGatewayKey).toBe(STRIPE_SECRET_KEY);
+  });
+
   test("asks it of nobody but the worker", () => {
-    expect(problemsOf({ PAYMENT_GATEWAY: "http", ROLES: "api,persister" })).toEqual([]);
+    for (const gateway of ["http", "stripe"]) {
+      expect(problemsOf({ PAYMENT_GATEWAY: gateway, ROLES: "api,persister" })).toEqual([]);
+    }
   });
 });

@@ -60,7 +60,13 @@ const ANSWER_BYTES_MAX = 1_024 * 1_024;
 /** Shorter than what servers keep idle connections: no call is to meet a closing one. */
 const IDLE_MS = 4_000;
 /** What happens before a connection stands. */
-const UNCONNECTED = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
+export const UNCONNECTED: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+]);
 
 export function openHttpClient({ url, apiKey, timeoutMs, connectionsMax }: HttpClientOptions): HttpClient {
   const base = new URL(url);

@@ -2,6 +2,7 @@
 import { ConfigError, type RoleConfig } from "../../../engine/config.ts";
 import { openPool } from "../../../engine/ledger/database.ts";
 import type { Logger } from "../../../engine/log.ts";
+import type { CircuitListener } from "./circuit.ts";
 import { openCircuitRecord } from "./circuit-record.ts";
 import type { PaymentProvider } from "./gateway.ts";
 import { httpGateway } from "./http.ts";
@@ -11,22 +12,32 @@ import { openSimulatedGateway } from "./simulated.ts";
 const STATEMENT_TIMEOUT_MS = 10_000;
 
 /** @throws ConfigError naming what is missing to reach it */
-export function openGateway(config: RoleConfig, log: Logger): PaymentProvider {
+export async function openGateway(config: RoleConfig, log: Logger): Promise<PaymentProvider> {
   const { paymentGateway, paymentGatewayUrl: url, paymentGatewayKey: apiKey } = config;
   switch (paymentGateway) {
     case "http":
     case "simulated":
-      if (url && apiKey) return openHttpGateway(url, apiKey, config, log);
+      if (url && apiKey) {
+        return withCircuitRecord((onCircuit) => httpGateway({ url, apiKey, onCircuit }), config, log);
+      }
       if (paymentGateway === "http") throw new ConfigError(["PAYMENT_GATEWAY_URL, PAYMENT_GATEWAY_KEY: are required"]);
       return openSimulatedGateway(openOwnPool("simulated gateway", 4, config, log), simulatedOptions(config, log));
-    case "stripe":
-      throw new Error('PAYMENT_GATEWAY=stripe is not available in this version; use "simulated" or "http"');
+    case "stripe": {
+      if (!apiKey) throw new ConfigError(["STRIPE_SECRET_KEY: is required with PAYMENT_GATEWAY=stripe"]);
+      // Stripe's client is large: it is loaded where it is wanted.
+      const { stripeGateway } = await import("./stripe/stripe.ts");
+      return withCircuitRecord((onCircuit) => stripeGateway({ url, apiKey, onCircuit }), config, log);
+    }
   }
 }
 
-function openHttpGateway(url: string, apiKey: string, config: RoleConfig, log: Logger): PaymentProvider {
+function withCircuitRecord(
+  open: (onCircuit: CircuitListener) => PaymentProvider,
+  config: RoleConfig,
+  log: Logger,
+): PaymentProvider {
   const record = openCircuitRecord(openOwnPool("onrush payment circuits", 1, config, log), log);
-  const gateway = httpGateway({ url, apiKey, onCircuit: record.listener });
+  const gateway = open(record.listener);
   return {
     ...gateway,
     async close() {
