@@ -11,18 +11,21 @@ import { track } from "../children.ts";
 import type { Context } from "../context.ts";
 import type { Instance } from "../instance.ts";
 import { productFile, searchQueries } from "../load/products.ts";
+import { cpuSecondsOf } from "../machine.ts";
 
 const CLI = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 const PRODUCTS = 50_000;
 const BAD_ROWS = 37;
 const QUERIES = 300;
-const MEMORY_POLL_MS = 20;
+const POLL_MS = 50;
 
 interface Import {
   readonly created: number;
   readonly same: number;
   readonly issues: readonly unknown[];
   readonly seconds: number;
+  /** Of the connections that were there meanwhile. */
+  readonly postgresCpuSeconds: number;
   readonly memoryMb: number | undefined;
 }
 
@@ -34,6 +37,7 @@ export async function measureCatalogue(context: Context, instance: Instance): Pr
     const first = await importFile(instance, file);
     expectImported(first, { created: PRODUCTS - BAD_ROWS, same: 0 });
     context.record("catalogue", "import_seconds", first.seconds);
+    context.record("catalogue", "import_postgres_cpu_seconds", first.postgresCpuSeconds);
     if (first.memoryMb !== undefined) context.record("catalogue", "import_memory_mb", first.memoryMb);
     const again = await importFile(instance, file);
     expectImported(again, { created: 0, same: PRODUCTS - BAD_ROWS });
@@ -41,11 +45,14 @@ export async function measureCatalogue(context: Context, instance: Instance): Pr
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+  const cpuBefore = searchCpuSeconds(instance);
   const latencies = await search(instance, searchQueries(QUERIES));
+  const cpuSeconds = searchCpuSeconds(instance) - cpuBefore;
   const at = (share: number) =>
     latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? Number.NaN;
   context.record("catalogue", "search_p50_ms", at(0.5));
   context.record("catalogue", "search_p99_ms", at(0.99));
+  context.record("catalogue", "search_cpu_ms", (cpuSeconds / QUERIES) * 1_000);
 }
 
 function expectImported({ created, same, issues }: Import, wanted: { created: number; same: number }): void {
@@ -53,7 +60,9 @@ function expectImported({ created, same, issues }: Import, wanted: { created: nu
   throw new Error(`the import made ${created}, left ${same} and found ${issues.length} bad rows`);
 }
 
-async function importFile({ redisUrl, databaseUrl }: Instance, file: string): Promise<Import> {
+async function importFile({ redisUrl, databaseUrl, pids }: Instance, file: string): Promise<Import> {
+  const postgresCpu = () => cpuSecondsOf(pids["postgres"] ?? 0, true) ?? Number.NaN;
+  const cpuBefore = postgresCpu();
   const startedAt = performance.now();
   const child = spawn(process.execPath, [CLI, "product", "import", file, "--yes", "--json"], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -65,12 +74,21 @@ async function importFile({ redisUrl, databaseUrl }: Instance, file: string): Pr
     said += chunk.toString();
   });
   let memoryMb: number | undefined;
+  let postgresCpuSeconds = 0;
   const ended = once(child, "close").then(() => true);
-  while (!(await Promise.race([ended, delay(MEMORY_POLL_MS, false)]))) memoryMb = peakMemoryMb(child.pid) ?? memoryMb;
+  while (!(await Promise.race([ended, delay(POLL_MS, false)]))) {
+    memoryMb = peakMemoryMb(child.pid) ?? memoryMb;
+    postgresCpuSeconds = Math.max(postgresCpuSeconds, postgresCpu() - cpuBefore);
+  }
   const seconds = (performance.now() - startedAt) / 1_000;
   // 1: there were bad rows, and the others are in.
   if (child.exitCode !== 1) throw new Error(`the import ended with exit code ${child.exitCode}: ${said}`);
-  return { ...(JSON.parse(said) as Pick<Import, "created" | "same" | "issues">), seconds, memoryMb };
+  return {
+    ...(JSON.parse(said) as Pick<Import, "created" | "same" | "issues">),
+    seconds,
+    postgresCpuSeconds,
+    memoryMb,
+  };
 }
 
 /** The most that the process has had so far; undefined where /proc does not tell. */
@@ -83,7 +101,11 @@ function peakMemoryMb(pid: number | undefined): number | undefined {
   }
 }
 
-/** One after another; milliseconds from asking to the answer's last byte, in their order. */
+function searchCpuSeconds({ pids }: Instance): number {
+  return ["api", "postgres"].reduce((sum, name) => sum + (cpuSecondsOf(pids[name] ?? 0, true) ?? Number.NaN), 0);
+}
+
+/** One after another; milliseconds from asking to the answer's last byte, the shortest first. */
 async function search({ apiUrl }: Instance, queries: readonly string[]): Promise<number[]> {
   const took: number[] = [];
   for (const query of queries) {
