@@ -1,121 +1,12 @@
 // Orders paid by wallet, from HTTP to their end, by the roles' real processes: a hundred at once on one balance, a worker
 // that is killed in the middle, before and after the money moved.
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { rmSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import type pg from "pg";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { openPool } from "../../engine/ledger/database.ts";
-import { makeCustomerId } from "../../engine/members/users.ts";
+import { expect, test } from "vitest";
 import { readWallet } from "../../engine/wallet/accounts.ts";
 import { checkWallets } from "../../engine/wallet/check.ts";
 import { depositTo } from "../../engine/wallet/deposits.ts";
-import { freePort } from "../../runtime/embedded/server.ts";
-import { createTestDatabase } from "../support/postgres.ts";
-import { startTestRedis, type TestRedis } from "../support/redis.ts";
-import { scratchFolder } from "../support/scratch.ts";
-import { accessToken, JWT_SECRET, RECEIPT_SECRET } from "./api-shop.ts";
+import { openRoleShop, PRICE, until } from "./role-shop.ts";
 
-const PRICE = 1_000;
-const ENTRIES = { api: "api/main.ts", persister: "persister/main.ts", worker: "persister/jobs/main.ts" } as const;
-type Role = keyof typeof ENTRIES;
-
-const database = await createTestDatabase();
-const pool = openPool(
-  database.url,
-  { connectionsMax: 6, applicationName: "wallet test", statementTimeoutMs: 10_000 },
-  () => undefined,
-);
-const dataDir = scratchFolder("wallet");
-const port = await freePort();
-const admin = await accessToken(makeCustomerId(), ["admin"]);
-const running = new Map<Role, ChildProcess>();
-let redis: TestRedis;
-
-beforeAll(async () => {
-  redis = await startTestRedis();
-  await Promise.all([start("api"), start("persister"), start("worker")]);
-});
-afterAll(async () => {
-  await Promise.all([...running.keys()].map(kill));
-  await Promise.all([pool.end(), redis.stop()]);
-  rmSync(dataDir, { recursive: true, force: true });
-});
-
-async function start(role: Role): Promise<void> {
-  const child = spawn(process.execPath, [fileURLToPath(new URL(`../../${ENTRIES[role]}`, import.meta.url))], {
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
-    env: {
-      ...{ PATH: process.env["PATH"], ROLES: role, PORT: String(port), DATA_DIR: dataDir, LOG_LEVEL: "silent" },
-      ...{ REDIS_URL: redis.url, DATABASE_URL: database.url, JWT_SECRET, RECEIPT_SECRET },
-      RATE_LIMIT_ENABLED: "false",
-    },
-  });
-  running.set(role, child);
-  const ended = once(child, "exit").then(() => Promise.reject(new Error(`the ${role} ended`)));
-  ended.catch(() => undefined);
-  for (let said = ""; said !== "ready"; ) {
-    const [message] = (await Promise.race([once(child, "message"), ended])) as [{ type: string }];
-    said = message.type;
-  }
-}
-
-/** kill -9. */
-async function kill(role: Role): Promise<void> {
-  const child = running.get(role) as ChildProcess;
-  running.delete(role);
-  const gone = once(child, "exit");
-  child.kill("SIGKILL");
-  await gone;
-}
-
-async function call(method: string, path: string, body: unknown, token: string) {
-  const response = await fetch(`http://127.0.0.1:${port}/api/v1${path}`, {
-    method,
-    headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  });
-  return { status: response.status, body: (await response.json()) as Record<string, never> };
-}
-
-const until = (assertion: () => Promise<void>) => vi.waitFor(assertion, { timeout: 40_000, interval: 20 });
-
-/** A member with this much in the wallet. */
-async function member(balance: number): Promise<{ id: string; token: string }> {
-  const id = makeCustomerId();
-  await pool.query("INSERT INTO users (id, email, name, password_hash) VALUES ($1, $1 || '@x.example', 'Kim', '')", [
-    id,
-  ]);
-  if (balance > 0) await depositTo(pool, { customerId: id, amount: balance, currency: "KRW" }, { actor: "cli:test" });
-  return { id, token: await accessToken(id) };
-}
-
-async function openSale(stock: number, more: object = {}): Promise<{ saleId: string; productId: string }> {
-  const product = await call("POST", "/products", { name: "한정판", price: PRICE }, admin);
-  const productId: string = product.body["id"] as never;
-  const items = [{ productId, stock }];
-  const sale = await call("POST", "/sales", { name: "Sale", opensAt: new Date(0), items, ...more }, admin);
-  expect(sale.status).toBe(201);
-  return { saleId: sale.body["id"] as never, productId };
-}
-
-/** Places so many orders of one unit, all at once. @returns their ids */
-async function order(sale: { saleId: string; productId: string }, token: string, count: number, method = "wallet") {
-  const body = { saleId: sale.saleId, items: [{ productId: sale.productId, quantity: 1 }], payment: { method } };
-  const placed = await Promise.all(Array.from({ length: count }, () => call("POST", "/orders", body, token)));
-  expect(placed.map(({ status }) => status)).toEqual(placed.map(() => 202));
-  return placed.map(({ body: answer }): string => answer["orderTrackingId"] as never);
-}
-
-async function ends(orders: readonly string[]): Promise<Record<string, number>> {
-  const result = await pool.query<{ name: string; count: number }>(
-    `SELECT status || COALESCE(' ' || reason, '') AS name, count(*) AS count FROM orders WHERE id = ANY($1::uuid[])
-     GROUP BY 1`,
-    [orders],
-  );
-  return Object.fromEntries(result.rows.map(({ name, count }) => [name, count]));
-}
+const { pool, admin, start, kill, call, member, openSale, order, ends, hold, untilBlocked } = await openRoleShop();
 
 /** What must be true at the end, of money and stock. */
 async function expectBalanced(
@@ -146,27 +37,6 @@ async function expectBalanced(
 }
 
 const SIXTY_OF_A_HUNDRED = { CONFIRMED: 60, "CANCELLED PAYMENT_DECLINED": 40 };
-
-/** Holds what the statement locks until it is told to let go. */
-async function hold(sql: string, values: readonly unknown[]): Promise<() => Promise<void>> {
-  const client: pg.PoolClient = await pool.connect();
-  await client.query("BEGIN");
-  await client.query(sql, [...values]);
-  return async () => {
-    await client.query("ROLLBACK");
-    client.release();
-  };
-}
-
-/** Until so many of the worker's connections wait for a lock. */
-const untilBlocked = () =>
-  until(async () => {
-    const result = await pool.query<{ blocked: number }>(
-      `SELECT count(*) AS blocked FROM pg_stat_activity
-       WHERE application_name = 'onrush worker' AND datname = current_database() AND wait_event_type = 'Lock'`,
-    );
-    expect(result.rows[0]?.blocked).toBeGreaterThan(0);
-  });
 
 test("a hundred at once with money for sixty: sixty are confirmed, forty are declined and give their units back", async () => {
   const sale = await openSale(200);
