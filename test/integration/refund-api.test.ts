@@ -200,6 +200,44 @@ describe("GET /orders/{id}/refunds", () => {
   });
 });
 
+describe("a refund that failed", () => {
+  it("is a dead letter, an alarm and a finding; it can be replayed, and not discarded", async () => {
+    const orderId = await shop.order(sale, { paymentToken: "tok_refund_refused" });
+    await until(orderId, { status: "CONFIRMED" });
+    const { body } = await refund(orderId);
+    const stateOf = async () => (await list(orderId, admin)).items.map(({ state }) => state);
+    await vi.waitFor(async () => expect(await stateOf()).toEqual(["failed"]), WAIT);
+    expect(await read(orderId)).toMatchObject({ status: "REFUND_PENDING", refundedAmount: 0 });
+
+    const letters = async (state: string) => {
+      const answer = await shop.call("GET", `/api/v1/admin/dead-letters?state=${state}`, { token: admin });
+      return JSON.parse(answer.text).items as { id: number; refundId: string }[];
+    };
+    const [letter] = await letters("open");
+    expect(letter).toMatchObject({ kind: "refund", orderId, refundId: body.id, epoch: null, error: "refund_refused" });
+    const overview = JSON.parse((await shop.call("GET", "/api/v1/admin/overview", { token: admin })).text);
+    expect(overview).toMatchObject({ openDeadLetters: 1, refunds: { pending: 0, failed: 1 } });
+    expect(overview.findings.join()).toContain("1 refund(s) failed");
+    const metrics = await shop.call("GET", "/metrics");
+    expect(metrics.text).toContain('onrush_refunds{state="failed"} 1');
+    expect(metrics.text).toContain("onrush_refunds_oldest_pending_seconds 0");
+
+    const decide = (what: string) =>
+      shop.call("POST", `/api/v1/admin/dead-letters/${letter?.id}/${what}`, {
+        token: admin,
+        body: { reason: "enough" },
+      });
+    expect(await decide("discard")).toMatchObject({ status: 409, body: { code: "INVALID_STATE" } });
+    expect(await decide("replay")).toMatchObject({ status: 202 });
+    // It is refused again, as another letter.
+    await vi.waitFor(async () => {
+      expect(await letters("replayed")).toMatchObject([{ id: letter?.id }]);
+      expect(await letters("open")).toMatchObject([{ refundId: body.id }]);
+    }, WAIT);
+    expect(await stateOf()).toEqual(["failed"]);
+  });
+});
+
 describe("subscribers", () => {
   it("of an order hear of each refund; the versions grow, and end equal to GET", async () => {
     const orderId = await confirmed(2);

@@ -47,6 +47,9 @@ describe.each([
     const [letter, ...others] = await shop.openLetters(orderId);
     expect(others).toEqual([]);
     expect(letter).toMatchObject({ kind: "refund", error: code, refundId: refund.id });
+    expect(shop.alarms.filter((line) => line.includes(refund.id)).map((line) => JSON.parse(line))).toMatchObject([
+      { alarm: "refund_failed", orderId, letterId: letter?.id },
+    ]);
 
     const id = String(letter?.id);
     const listed = await onrush("dead", "list");

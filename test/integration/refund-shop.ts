@@ -1,13 +1,13 @@
 // Confirmed orders to refund, for the tests of refunds: engine, persister and worker on a test file's own servers, with the
 // provider's real process.
 import { randomUUID } from "node:crypto";
+import { pino } from "pino";
 import { afterAll, expect, vi } from "vitest";
 import type { OrderRequest } from "../../engine/engine.ts";
 import { transaction } from "../../engine/ledger/database.ts";
 import { findOrder, type OrderWithLines } from "../../engine/ledger/orders.ts";
 import { type OpenedRefund, openRefund, type RefundRequest } from "../../engine/ledger/refund-requests.ts";
 import { findRefund, type RefundRow } from "../../engine/ledger/refunds.ts";
-import { createLogger } from "../../engine/log.ts";
 import { openOutbox } from "../../engine/outbox/outbox.ts";
 import { httpGateway } from "../../persister/jobs/gateway/http.ts";
 import { startWorker, type Worker, type WorkerTiming } from "../../persister/jobs/worker.ts";
@@ -40,13 +40,15 @@ export async function openRefundShop() {
   const provider = await startGatewayProcess(database.url);
   const outbox = await openOutbox(database.url, () => undefined);
   let worker: Worker | undefined;
+  const alarms: string[] = [];
+  const log = pino({ level: "error" }, { write: (line: string) => void alarms.push(line) });
   const { pool } = shop;
 
   const startOwnWorker = async (timing: Partial<WorkerTiming> = {}) => {
     worker = await startWorker({
       ...servers,
       gateway: httpGateway({ url: provider.url, apiKey: API_KEY, circuit: { trialDelayMs: 10, trialDelayMsMax: 50 } }),
-      log: createLogger("test", process.env["TEST_LOG_LEVEL"] ?? "silent"),
+      log,
       timing: { ...TIMING, ...timing },
     });
   };
@@ -77,6 +79,8 @@ export async function openRefundShop() {
     ...shop,
     servers,
     outbox,
+    /** What the worker has logged as an error, a JSON object each. */
+    alarms,
     provider: provider as GatewayProcess,
     startWorker: startOwnWorker,
     stopWorker,
