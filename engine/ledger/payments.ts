@@ -38,11 +38,11 @@ export interface TakenAttempt extends MovedOrder {
   /** What is charged, in minor units of `currency`. */
   readonly amount: number;
   readonly reservedUntil: Date;
-  readonly startedAt: Date;
-  /** Since the attempt was started, by Postgres' clock. */
-  readonly ageMs: number;
-  /** Since the order has not waited for this attempt any more; `null` while it does. */
-  readonly lateMs: number | null;
+  /** These of one that is taken over. `ageMs`: since it was started, by Postgres' clock. */
+  readonly startedAt?: Date;
+  readonly ageMs?: number;
+  /** Since when its order has not waited for it any more; `null` or absent while it does. */
+  readonly lateMs?: number | null;
 }
 
 /** How an attempt ended. `code` is the gateway's word for a refusal. */
@@ -80,8 +80,7 @@ export async function startPayments(
          payment_token = NULL, updated_at = now()
        FROM chosen WHERE o.id = chosen.id
        RETURNING ${MOVED_ORDER_COLUMNS}, o.payment_attempts AS attempt, 1 AS calls, o.payment_method AS method,
-         chosen.payment_token AS token, o.payable AS amount, o.reserved_until AS "reservedUntil", now() AS "startedAt",
-         0 AS "ageMs", NULL::float8 AS "lateMs"
+         chosen.payment_token AS token, o.payable AS amount, o.reserved_until AS "reservedUntil"
      ), logged AS (
        INSERT INTO order_timeline (order_id, version, status) SELECT id, version, status FROM moved
      ), started AS (

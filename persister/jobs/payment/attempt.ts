@@ -92,7 +92,8 @@ export async function carryOut(
   surroundings: AttemptSurroundings,
 ): Promise<AttemptResult> {
   const { timing } = surroundings;
-  if (attempt.lateMs !== null) return await carryOutLate(gateway, attempt, attempt.lateMs, surroundings);
+  const { lateMs = null, ageMs = 0 } = attempt;
+  if (lateMs !== null) return await carryOutLate(gateway, attempt, lateMs, surroundings);
   if (attempt.amount === 0) return { state: "succeeded", reference: "nothing-to-pay" };
   const { currency, token, amount, calls } = attempt;
   const key = `${attempt.id}:${attempt.attempt}`;
@@ -103,7 +104,7 @@ export async function carryOut(
   const again = (code: string) => open(code, delayAfter(calls, timing), true);
   const later = (code: string) => open(code, timing.unreachableDelayMs, false);
   const undecided = async (code: string): Promise<AttemptResult> => {
-    const delayMs = growing(attempt.ageMs, timing.pendingDelayMs, timing);
+    const delayMs = growing(ageMs, timing.pendingDelayMs, timing);
     const result = open(code, delayMs, calls === 1);
     return (await isOverdue(attempt, surroundings)) ? { ...result, state: "overdue" } : result;
   };
