@@ -3,7 +3,8 @@ import type { Command } from "commander";
 import type { FulfilmentStep } from "../../engine/fulfilment.ts";
 import { type Cancellation, cancelInLedger, wishCancelled } from "../../engine/ledger/cancellation.ts";
 import { transaction } from "../../engine/ledger/database.ts";
-import { findOrder, type OrderWithLines } from "../../engine/ledger/orders.ts";
+import { findOrder, type OrderWithLines, type TimelineEntry } from "../../engine/ledger/orders.ts";
+import { listRefunds, type RefundRow } from "../../engine/ledger/refunds.ts";
 import { parseOrderId } from "../../engine/order-id.ts";
 import { findPendingOrder } from "../../engine/pending.ts";
 import { addCommand } from "../command.ts";
@@ -33,7 +34,8 @@ export function orderCommands(orders: Command): void {
       const orderId = readOrderId(id);
       return withServers(async (servers) => {
         const order = await findAnywhere(servers, orderId);
-        await answer(order, () => screen(order, terminal.columns));
+        const refunds = await listRefunds(servers.pool, orderId);
+        await answer({ ...order, refunds }, () => screen(order, refunds, terminal.columns));
       });
     },
   });
@@ -108,7 +110,7 @@ async function findAnywhere({ pool, redis }: Servers, orderId: string): Promise<
   return { ...arrived, isInLedger: true };
 }
 
-function screen(order: ShownOrder, columns: number | undefined): string {
+function screen(order: ShownOrder, refunds: readonly RefundRow[], columns: number | undefined): string {
   const facts = details(
     [
       ["order", order.id],
@@ -128,14 +130,21 @@ function screen(order: ShownOrder, columns: number | undefined): string {
   );
   const lines = order.lines.map((line) => [line.name, line.quantity, line.unitPrice, line.productId]);
   const items = table(["item", "units", "each", "product"], lines, { columns, whole: ["product"] });
-  const steps = (order.timeline ?? []).map(({ version, status, reason, at, fulfilment }) => [
-    version,
-    reason ? `${status} (${reason})` : fulfilment ? `${status}, ${stepOf(fulfilment)}` : status,
-    at.toISOString(),
-  ]);
-  return [facts, items, ...(steps.length > 0 ? [table(["version", "status", "at"], steps, { columns })] : [])].join(
-    "\n\n",
-  );
+  const parts = [facts, items];
+  const steps = (order.timeline ?? []).map((step) => [step.version, statusOf(step), step.at.toISOString()]);
+  if (steps.length > 0) parts.push(table(["version", "status", "at"], steps, { columns }));
+  const back = refunds.map(({ id, amount, items, restock, state }) => {
+    const units = items.reduce((sum, { quantity }) => sum + quantity, 0);
+    return [id, amount, units, units === 0 ? "" : restock ? "restocked" : "written off", state];
+  });
+  if (back.length > 0) parts.push(table(["refund", "amount", "units", "that are", "state"], back, { columns }));
+  return parts.join("\n\n");
+}
+
+function statusOf({ status, reason, fulfilment, refundedAmount }: TimelineEntry): string {
+  if (reason) return `${status} (${reason})`;
+  if (fulfilment) return `${status}, ${stepOf(fulfilment)}`;
+  return refundedAmount === null ? status : `${status}, ${refundedAmount} refunded`;
 }
 
 /** `shipped (6012-3456)`, or the state alone. */

@@ -122,6 +122,8 @@ describe("onrush orders refund", () => {
     await shop.until(orderId, { status: "REFUNDED", refundedAmount: 6_000 });
     const shown = await onrush("orders", "show", orderId);
     expect(shown.out).toMatch(/refunded +6000 KRW/);
+    expect(shown.out).toMatch(/CONFIRMED, 3000 refunded/);
+    expect(shown.out).toMatch(new RegExp(`${answer.id} +3000 +2 +restocked +succeeded`));
     const audit = await json("audit", "list", "--subject", `order:${orderId}`);
     expect(audit).toMatchObject([{ action: "order.refund", reason: "closing down" }, { action: "order.refund" }]);
   });

@@ -2,7 +2,7 @@
 import { expect, test, vi } from "vitest";
 import { OnrushError } from "../../engine/errors.ts";
 import { transaction } from "../../engine/ledger/database.ts";
-import { listRefunds } from "../../engine/ledger/refunds.ts";
+import { listRefunds, refundCharges } from "../../engine/ledger/refunds.ts";
 import { openRefundShop, WAIT } from "./refund-shop.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -80,6 +80,31 @@ test("with nothing paid the whole goes back without a call of the gateway", asyn
   await vi.waitFor(async () => {
     expect(await shop.units(sale.saleId, sale.productId)).toMatchObject({ available: 10, sold: 0 });
   }, WAIT);
+});
+
+test("a capture beside the order's own goes back alone, and leaves the order and what can be refunded of it as they are", async () => {
+  const sale = await shop.openSale({ stock: 10, price: 1_000 });
+  const orderId = await shop.confirmed(sale.saleId, [{ productId: sale.productId, quantity: 1 }]);
+  const before = await shop.read(orderId);
+  const charge = { amount: 1_000, currency: "KRW", token: "tok_ok" };
+  const charged = await shop.provider.ask("POST", "/charges", charge, { "idempotency-key": `${orderId}:2` });
+  expect(charged).toMatchObject({ status: 200 });
+  await pool.query(
+    `INSERT INTO payment_attempts (order_id, attempt, method, amount, currency, state, reference, surplus)
+     VALUES ($1, 2, 'card', 1000, 'KRW', 'succeeded', $2, 'refunding')`,
+    [orderId, charged.body["id"]],
+  );
+  const surplus = [{ orderId, attempt: 2, amount: 1_000, currency: "KRW" }];
+  await transaction(pool, (client) => refundCharges(client, shop.outbox, surplus, "paid twice"));
+  await vi.waitFor(async () => expect(await shop.booked(orderId)).toMatchObject([{ chargeKey: `${orderId}:2` }]), WAIT);
+  await vi.waitFor(async () => {
+    expect(await listRefunds(pool, orderId)).toMatchObject([{ scope: "charge", state: "succeeded" }]);
+  }, WAIT);
+  expect(await shop.read(orderId)).toEqual(before);
+
+  await shop.refund(orderId);
+  await shop.until(orderId, { status: "REFUNDED", refundedAmount: 1_000 });
+  expect(await shop.booked(orderId)).toMatchObject([{ chargeKey: `${orderId}:2` }, { chargeKey: `${orderId}:1` }]);
 });
 
 test("a job that was lost is sent again by the sweep", async () => {
