@@ -1,5 +1,6 @@
 // Search over products, in Korean and English.
 import { randomUUID } from "node:crypto";
+import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { searchProducts } from "../../engine/catalogue/product-search.ts";
 import type { Queryable } from "../../engine/ledger/database.ts";
@@ -121,3 +122,28 @@ function readBy({ Plans = [], ...node }: PlanNode): number {
   const own = node["Relation Name"] === undefined ? 0 : node["Actual Rows"] * node["Actual Loops"];
   return Plans.reduce((sum, plan) => sum + readBy(plan), own);
 }
+
+test("a name's grams are its words' characters and pairs of neighbours", { timeout: 60_000 }, async () => {
+  const names = fc.array(
+    fc.oneof(fc.string({ unit: "grapheme", maxLength: 30 }), fc.constantFrom("커피 원두", "a  b", "", "１００%")),
+    {
+      minLength: 1,
+      maxLength: 50,
+    },
+  );
+  await fc.assert(
+    fc.asyncProperty(names, async (values) => {
+      const wellFormed = values.map((value) => value.toWellFormed().replaceAll("\0", ""));
+      const { rows } = await shop.pool.query<{ same: boolean }>(
+        `SELECT searchable_grams(v) = (
+           SELECT coalesce(array_agg(DISTINCT gram ORDER BY gram), '{}') FROM (
+             SELECT unnest(search_grams(search_words(v))) AS gram UNION ALL
+             SELECT substr(word, n, 1) FROM unnest(search_words(v)) AS word, generate_series(1, char_length(word)) AS n) AS grams
+         ) AS same FROM unnest($1::text[]) AS v`,
+        [wellFormed],
+      );
+      expect(rows.every(({ same }) => same)).toBe(true);
+    }),
+    { numRuns: 100, seed: 20_261_121 },
+  );
+});
