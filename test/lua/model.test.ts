@@ -6,8 +6,11 @@ import {
   type ModelHoldVerdict,
   type ModelOrder,
   type ModelRestockVerdict,
+  type ModelRevival,
+  type ModelUnits,
   type ModelVerdict,
   PartitionModel,
+  unitsBySku,
 } from "../support/partition-model.ts";
 import { order, sku, TestPartition } from "./partition.ts";
 import { type LuaServer, startLuaServer } from "./server.ts";
@@ -71,6 +74,24 @@ const stepArbitrary = fc.oneof(
     }),
   },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("revive" as const),
+      orders: fc.array(orderArbitrary, { minLength: 1, maxLength: 3 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("take back" as const),
+      restock: fc.boolean(),
+      returns: fc.array(fc.record({ movement: fc.nat({ max: 7 }), order: orderArbitrary }), {
+        minLength: 1,
+        maxLength: 3,
+      }),
+    }),
+  },
+  {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant("open" as const), state: fc.boolean(), limit: fc.nat({ max: 6 }) }),
   },
@@ -125,6 +146,21 @@ async function take(step: Step, partition: TestPartition, model: PartitionModel)
       expect(reply).toEqual(restockReply(model.restock(step.movementId, step.sku, step.quantity)));
       return;
     }
+    case "revive": {
+      const orders = step.orders.map(summed);
+      const reply = await partition.revive(orders.map(asTestOrder), { minSeq: model.seq });
+      const verdicts = model.revive(orders).map(revivalText);
+      expect(reply).toEqual(["OK", "1", model.seq, ...verdicts]);
+      return;
+    }
+    case "take back": {
+      const returns = step.returns.map(({ movement, order: of }) => ({ ...summed(of), movementId: `r${movement}` }));
+      const given = returns.map((of) => ({ ...asTestOrder(of), movementId: of.movementId, orderId: of.id }));
+      const reply = await partition.takeBack(step.restock, given);
+      const verdicts = model.takeBack(step.restock, returns);
+      expect(reply).toEqual(["OK", "1", model.seq, ...verdicts]);
+      return;
+    }
     case "open": {
       model.open = step.state;
       model.configure({ [SKUS[1]]: step.limit });
@@ -157,6 +193,21 @@ async function compareBooks(partition: TestPartition, model: PartitionModel): Pr
   expect((await partition.log()).map(({ position }) => position.seq)).toEqual(
     Array.from({ length: model.seq }, (_, i) => i + 1),
   );
+}
+
+/** Each product once: that is how these scripts are told of units. */
+function summed({ id, buyer, lines }: ModelOrder): ModelUnits {
+  return { id, buyer, lines: [...unitsBySku(lines)].map(([name, units]) => ({ sku: name, units })) };
+}
+
+function revivalText(verdict: ModelRevival): string {
+  switch (verdict.type) {
+    case "REVIVED":
+    case "KNOWN":
+      return `${verdict.type}|${verdict.reservation}|${verdict.epoch}-${verdict.seq}`;
+    default:
+      return String(asText(verdict));
+  }
 }
 
 function asTestOrder({ id, buyer, key, lines }: ModelOrder) {

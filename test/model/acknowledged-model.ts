@@ -1,5 +1,6 @@
 // What an API process remembers of the orders that it acknowledged, until the ledger has them.
-import type { LedgerModel, Report } from "./ledger-model.ts";
+import type { LedgerModel } from "./ledger-model.ts";
+import type { Report } from "./ledger-rows.ts";
 
 export class AcknowledgedModel {
   #epoch = 0;

@@ -1,5 +1,6 @@
 // Both books against their models, to the last unit, and against each other.
 import assert from "node:assert/strict";
+import type { ModelRevival } from "../support/partition-model.ts";
 import type { World } from "./world.ts";
 
 /** Redis as the model has it; after every step. */
@@ -64,9 +65,29 @@ function expectedRedis(partition: NonNullable<World["redis"]>["partition"]): obj
     // An id may be refused and then accepted within one call; its hold's end comes to stand over the refusal.
     recent: Object.fromEntries([...final, ...ended]),
     keys: Object.fromEntries([...partition.keys].map(([scope, { orderId, hash }]) => [scope, `${orderId}|${hash}`])),
-    movements: textValues(partition.movements),
+    movements: {
+      ...textValues(partition.movements),
+      ...Object.fromEntries([...partition.revivals].map(revivalRecord)),
+    },
     log: partition.log.map(({ epoch, seq }) => `${epoch}-${seq}`),
   };
+}
+
+function revivalRecord([id, verdict]: [string, ModelRevival]): [field: string, record: string] {
+  const text = () => {
+    switch (verdict.type) {
+      case "REVIVED":
+      case "KNOWN":
+        return `${verdict.reservation}|${verdict.epoch}-${verdict.seq}`;
+      case "LIMIT":
+        return `X|LIMIT|${verdict.sku}|${verdict.limit}|${verdict.used}`;
+      case "SOLD_OUT":
+        return `X|SOLD_OUT|${verdict.sku}|${verdict.available}`;
+      case "UNKNOWN_SKU":
+        return `X|UNKNOWN_SKU|${verdict.sku}`;
+    }
+  };
+  return [`revive:${id}`, text()];
 }
 
 const LEDGER_SQL = `SELECT json_build_object(
@@ -75,6 +96,12 @@ const LEDGER_SQL = `SELECT json_build_object(
       o.epoch, o.seq, o.payment_attempts, o.version,
       (SELECT string_agg(status, ' ' ORDER BY version) FROM order_timeline t WHERE t.order_id = o.id)) ORDER BY o.id)
     FROM orders o WHERE o.sale_id = $1),
+  'returned', (SELECT json_agg(json_build_array(order_id, product_id, returned, restocked) ORDER BY order_id, product_id)
+    FROM (SELECT l.order_id, l.product_id, sum(l.returned)::int AS returned, sum(l.restocked)::int AS restocked
+      FROM order_lines l JOIN orders o ON o.id = l.order_id WHERE o.sale_id = $1 AND l.returned > 0 GROUP BY 1, 2) back),
+  'revivals', (SELECT json_agg(format('%s-%s %s %s', epoch, seq, order_id, outcome)) FROM order_revivals WHERE sale_id = $1),
+  'returns', (SELECT json_agg(json_build_array(movement_id, epoch, seq, order_id) ORDER BY movement_id)
+    FROM order_returns WHERE sale_id = $1),
   'stock', (SELECT json_agg(json_build_array(product_id, allocated, reserved, sold) ORDER BY product_id)
     FROM stock WHERE sale_id = $1),
   'allocations', (SELECT json_agg(json_build_array(movement_id, product_id, quantity, applied_epoch, applied_seq)
@@ -97,6 +124,7 @@ export async function compareLedger(world: World): Promise<void> {
   });
   const found = mapValues(result.rows[0]?.books ?? {}, (rows) => rows ?? []);
   found["movements"]?.sort();
+  found["revivals"]?.sort();
   assert.deepEqual(found, expectedLedger(ledger), "Postgres");
 }
 
@@ -117,6 +145,11 @@ function expectedLedger(ledger: World["ledger"]): object {
       o.timeline.length,
       o.timeline.join(" "),
     ]),
+    returned: byId(ledger.orders).flatMap(([id, { returned, restocked }]) =>
+      byId(returned).map(([sku, units]) => [id, sku, units, restocked.get(sku) ?? 0]),
+    ),
+    revivals: ledger.revivals.toSorted(),
+    returns: byId(ledger.returns).map(([id, { epoch, seq, order }]) => [id, epoch, seq, order]),
     stock: byId(ledger.stock).map(([sku, { allocated, reserved, sold }]) => [sku, allocated, reserved, sold]),
     allocations: byId(ledger.allocations).map(([id, { sku, quantity, applied }]) => [
       id,

@@ -91,9 +91,9 @@ export const BREAKS: readonly Break[] = [
     without: "the ledger lets in what does not fit",
     edits: [
       {
-        file: "persister/plan.ts",
-        find: "      const fits = [...wanted].every(([sku, units]) => this.#room(sku) >= units);\n",
-        replace: "      const fits = [...wanted].every(([sku, units]) => this.#room(sku) >= units || units > 0);\n",
+        file: "persister/planned-units.ts",
+        find: "return [...units].every(([sku, wanted]) => this.#room(sku) >= wanted);",
+        replace: "return [...units].every(([sku, wanted]) => this.#room(sku) >= wanted || wanted > 0);",
       },
       {
         file: "persister/migrations/0002_ledger.sql",

@@ -69,7 +69,7 @@ export async function openLane(databaseUrl: string, redisUrl: string, name: stri
 
 async function makeSales(pool: pg.Pool, name: string, from: number, to: number): Promise<void> {
   await pool.query(`TRUNCATE sales, orders, order_lines, order_timeline, order_intents, payment_attempts, stock_movements,
-    dead_letters, lost_ranges CASCADE`);
+    dead_letters, lost_ranges, order_revivals, order_returns CASCADE`);
   await pool.query(
     `INSERT INTO sales (id, name, currency, opens_at, reservation_ttl_ms)
      SELECT $1 || '-' || n, 'model', 'KRW', to_timestamp(0), $4 FROM generate_series($2::int, $3::int) n`,

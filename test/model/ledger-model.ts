@@ -1,59 +1,20 @@
 // What Postgres ought to hold of one partition: orders and their states, the stock ledger, and what a rebuild declares.
 // Plain TypeScript, written from the promises and not from the SQL; it takes the log as the partition's model wrote it.
-import { type ModelEntry, type ModelOrder, unitsBySku } from "../support/partition-model.ts";
-
-/** An order with what only the ledger looks at. */
-export interface SystemOrder extends ModelOrder {
-  readonly pay: "card" | "later";
-  readonly onDecline: "release" | "hold";
-}
-
-export type LedgerStatus = "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED";
-export type StockState = "reserved" | "sold" | "released" | "refused";
-
-export interface LedgerOrder {
-  readonly id: string;
-  readonly order: SystemOrder;
-  readonly reservation: number;
-  readonly epoch: number;
-  readonly seq: number;
-  status: LedgerStatus;
-  reason: string | null;
-  stockState: StockState;
-  /** A payment waits to be attempted. */
-  due: boolean;
-  method: "card" | "later";
-  attempts: number;
-  readonly timeline: string[];
-}
-
-export interface LedgerStock {
-  allocated: number;
-  reserved: number;
-  sold: number;
-}
-
-export interface Allocation {
-  readonly sku: string;
-  readonly quantity: number;
-  applied: { readonly epoch: number; readonly seq: number } | undefined;
-}
-
-export interface Holdback {
-  readonly sku: string;
-  readonly quantity: number;
-  returned: boolean;
-}
-
-interface Place {
-  readonly epoch: number;
-  readonly seq: number;
-}
-
-/** What the API processes have said to have acknowledged in one epoch, units by number. */
-export interface Report extends Place {
-  readonly entries: ReadonlyMap<number, ReadonlyMap<string, number>>;
-}
+import { type ModelEntry, unitsBySku } from "../support/partition-model.ts";
+import {
+  type Allocation,
+  add,
+  count,
+  type Holdback,
+  isHeld,
+  type LedgerOrder,
+  type LedgerStock,
+  move,
+  type Place,
+  type Report,
+  type SystemOrder,
+  sum,
+} from "./ledger-rows.ts";
 
 type Entry = ModelEntry<SystemOrder>;
 
@@ -71,6 +32,10 @@ export class LedgerModel {
   /** `epoch-seq sku kind quantity refused` of each row. */
   readonly movements: string[] = [];
   readonly deadLetters: string[] = [];
+  /** `epoch-seq order outcome`. */
+  readonly revivals: string[] = [];
+  /** Returns that were applied. */
+  readonly returns = new Map<string, { readonly epoch: number; readonly seq: number; readonly order: string }>();
   readonly intents = new Map<string, "cancel" | "pay">();
   reported: Report | undefined;
 
@@ -145,6 +110,21 @@ export class LedgerModel {
     return expired.map(({ id }) => id).sort();
   }
 
+  /** The money of an order goes back, whole. @returns whether it does */
+  refund(id: string): boolean {
+    const order = this.orders.get(id);
+    if (order?.status !== "CONFIRMED" && order?.status !== "CANCELLED") return false;
+    move(order, "REFUND_PENDING");
+    return true;
+  }
+
+  refunded(id: string): boolean {
+    const order = this.orders.get(id);
+    if (order?.status !== "REFUND_PENDING") return false;
+    move(order, "REFUNDED");
+    return true;
+  }
+
   /** Commits an increase, which exists from now on whether or not Redis has heard of it. */
   increase(movementId: string, sku: string, quantity: number): void {
     this.allocations.set(movementId, { sku, quantity, applied: undefined });
@@ -156,8 +136,12 @@ export class LedgerModel {
   }
 
   /** Orders whose stock is to move, by id. */
-  unsettled(status: "PAID" | "CANCELLING"): LedgerOrder[] {
-    return [...this.orders.values()].filter((order) => order.status === status).sort((a, b) => (a.id < b.id ? -1 : 1));
+  unsettled(which: "PAID" | "CANCELLING" | "held beyond"): LedgerOrder[] {
+    const isOne = ({ status, stockState }: LedgerOrder) =>
+      which === "held beyond"
+        ? ["CANCELLED", "REFUND_PENDING", "REFUNDED"].includes(status) && isHeld(stockState)
+        : status === which;
+    return [...this.orders.values()].filter(isOne).sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
   /** What Redis would have to have free: all that is not taken, held back, or still to be delivered. */
@@ -181,7 +165,7 @@ export class LedgerModel {
     if (lost) this.lost.push({ epoch: this.epoch, ...lost });
     for (const order of this.orders.values()) {
       // The guard refused them, and with the old Redis their hold is gone: nothing is left to release.
-      if (order.stockState === "refused" && order.status === "CANCELLING") this.#released(order);
+      if (order.stockState === "refused") this.#released(order);
     }
     this.epoch += 1;
     this.seq = 0;
@@ -208,6 +192,12 @@ export class LedgerModel {
       case "release":
         this.#moveHolds(entry);
         return 0;
+      case "revive":
+        this.#revive(entry);
+        return Math.max(...entry.holds.map(({ reservation }) => reservation));
+      case "return":
+        this.#takeBack(entry);
+        return 0;
       case "restock":
         this.#restock(entry);
         return 0;
@@ -222,10 +212,7 @@ export class LedgerModel {
         continue;
       }
       const wanted = unitsBySku(order.lines);
-      const fits = [...wanted].every(([sku, units]) => {
-        const { allocated, reserved, sold } = this.#stockOf(sku);
-        return reserved + sold + units <= allocated;
-      });
+      const fits = this.#fits(wanted);
       for (const [sku, units] of wanted) {
         if (fits) this.#stockOf(sku).reserved += units;
         count(moved, sku, units, fits ? 0 : units);
@@ -247,6 +234,9 @@ export class LedgerModel {
       due: order.pay === "card",
       method: order.pay,
       attempts: 0,
+      isPaidLate: false,
+      returned: new Map(),
+      restocked: new Map(),
       timeline: ["PENDING"],
     };
     this.orders.set(order.id, row);
@@ -262,7 +252,7 @@ export class LedgerModel {
     const moved = new Map<string, { units: number; refused: number }>();
     for (const { id, reservation, lines } of holds) {
       const order = this.orders.get(id);
-      const isTheirs = order?.reservation === reservation && ["reserved", "refused"].includes(order.stockState);
+      const isTheirs = order?.reservation === reservation && isHeld(order.stockState);
       const inLedger = isTheirs && order.stockState === "reserved";
       if (!isTheirs) this.deadLetters.push(`${epoch}-${seq} ${kind} ${id}`);
       for (const [sku, units] of unitsBySku(lines)) {
@@ -279,6 +269,60 @@ export class LedgerModel {
       }
     }
     this.#log({ epoch, seq }, kind, moved);
+  }
+
+  #fits(wanted: ReadonlyMap<string, number>): boolean {
+    return [...wanted].every(([sku, units]) => {
+      const { allocated, reserved, sold } = this.#stockOf(sku);
+      return reserved + sold + units <= allocated;
+    });
+  }
+
+  #revive({ epoch, seq, holds }: Entry & { kind: "revive" }): void {
+    const moved = new Map<string, { units: number; refused: number }>();
+    for (const { id, reservation, lines } of holds) {
+      const order = this.orders.get(id);
+      const wanted = unitsBySku(lines);
+      const fits = order?.stockState === "released" && this.#fits(wanted);
+      for (const [sku, units] of wanted) {
+        if (fits) this.#stockOf(sku).reserved += units;
+        count(moved, sku, units, fits ? 0 : units);
+      }
+      if (order?.stockState !== "released") {
+        this.deadLetters.push(`${epoch}-${seq} revive ${id}`);
+        continue;
+      }
+      Object.assign(order, { reservation, stockState: fits ? "reserved" : "refused" });
+      const outcome = !fits ? "refused" : order.status === "CANCELLED" ? "revived" : "late";
+      this.revivals.push(`${epoch}-${seq} ${id} ${outcome}`);
+      if (outcome !== "revived") continue;
+      move(order, "PAID");
+      order.reason = null;
+    }
+    this.#log({ epoch, seq }, "revive", moved);
+  }
+
+  #takeBack({ epoch, seq, restock, returns }: Entry & { kind: "return" }): void {
+    const moved = new Map<string, { units: number; refused: number }>();
+    for (const { movementId, id, lines } of returns) {
+      const order = this.orders.get(id);
+      const units = unitsBySku(lines);
+      const bought = unitsBySku(order?.order.lines ?? []);
+      const isOpen = [...units].every(([sku, n]) => n <= (bought.get(sku) ?? 0) - (order?.returned.get(sku) ?? 0));
+      const isTaken = order?.stockState === "sold" && !this.returns.has(movementId) && isOpen;
+      if (!isTaken) this.deadLetters.push(`${epoch}-${seq} return ${id}`);
+      for (const [sku, n] of units) {
+        count(moved, sku, n, isTaken ? 0 : n);
+        if (!isTaken) continue;
+        const stock = this.#stockOf(sku);
+        stock.sold -= n;
+        if (!restock) stock.allocated -= n;
+        add(order.returned, sku, n);
+        if (restock) add(order.restocked, sku, n);
+      }
+      if (isTaken) this.returns.set(movementId, { epoch, seq, order: id });
+    }
+    this.#log({ epoch, seq }, restock ? "return" : "write_off", moved);
   }
 
   #released(order: LedgerOrder): void {
@@ -316,24 +360,4 @@ export class LedgerModel {
     }
     return stock;
   }
-}
-
-function move(order: LedgerOrder, status: LedgerStatus, reason?: string): void {
-  order.status = status;
-  if (reason) order.reason = reason;
-  order.timeline.push(status);
-}
-
-function count(
-  moved: Map<string, { units: number; refused: number }>,
-  sku: string,
-  units: number,
-  refused: number,
-): void {
-  const before = moved.get(sku) ?? { units: 0, refused: 0 };
-  moved.set(sku, { units: before.units + units, refused: before.refused + refused });
-}
-
-function sum(rows: readonly { readonly quantity: number }[]): number {
-  return rows.reduce((total, { quantity }) => total + quantity, 0);
 }

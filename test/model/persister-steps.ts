@@ -9,7 +9,7 @@ import { acknowledge, isMissingGroup, pendingUpTo, readAfter } from "../../persi
 import { rebuildPartition } from "../../persister/recovery/rebuild.ts";
 import type { ModelEntry } from "../support/partition-model.ts";
 import { SKUS } from "./lane.ts";
-import type { SystemOrder } from "./ledger-model.ts";
+import type { SystemOrder } from "./ledger-rows.ts";
 import type { StepOf } from "./steps.ts";
 import { Crash, outbox, type World } from "./world.ts";
 

@@ -5,7 +5,7 @@ import type { PlaceCall } from "../../engine/durability/durability.ts";
 import type { OrderPayload } from "../../engine/order.ts";
 import { runScript } from "../../engine/redis/scripts.ts";
 import { type ModelVerdict, unitsBySku } from "../support/partition-model.ts";
-import type { SystemOrder } from "./ledger-model.ts";
+import type { SystemOrder } from "./ledger-rows.ts";
 import type { StepOf } from "./steps.ts";
 import { givesUp, type ScriptRefusal, type SentCall, type World } from "./world.ts";
 

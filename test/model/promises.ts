@@ -1,5 +1,6 @@
 // The promises of docs/RELIABILITY.md, over the books that the system and the model agree on at the end of a sequence.
 import assert from "node:assert/strict";
+import { unitsBySku } from "../support/partition-model.ts";
 import { LIMITS, SKUS, UNITS } from "./lane.ts";
 import type { World } from "./world.ts";
 
@@ -24,9 +25,12 @@ function conservation({ redis, ledger }: World): void {
     const [inRedis, inLedger] = [partition.stock.get(sku), ledger.stock.get(sku)];
     assert.ok(inRedis && inLedger);
     const moved = [...ledger.allocations.values()].filter((one) => one.sku === sku);
+    const orders = [...ledger.orders.values()];
+    const back = orders.reduce((sum, { returned }) => sum + (returned.get(sku) ?? 0), 0);
+    const onSaleAgain = orders.reduce((sum, { restocked }) => sum + (restocked.get(sku) ?? 0), 0);
     assert.equal(
       inLedger.allocated,
-      (UNITS[i] ?? 0) + moved.reduce((sum, { quantity }) => sum + quantity, 0),
+      (UNITS[i] ?? 0) + moved.reduce((sum, { quantity }) => sum + quantity, 0) - (back - onSaleAgain),
       "allocated",
     );
     assert.ok(inLedger.reserved + inLedger.sold <= inLedger.allocated, "oversold");
@@ -35,21 +39,26 @@ function conservation({ redis, ledger }: World): void {
       { free: inLedger.allocated - inLedger.sold, reserved: 0, sold: inLedger.sold },
       `units of ${sku}`,
     );
-    const bought = [...ledger.orders.values()].filter(({ stockState }) => stockState === "sold");
+    const bought = orders.filter(({ stockState }) => stockState === "sold");
     const units = bought.flatMap(({ order }) => order.lines).filter((line) => line.sku === sku);
     assert.equal(
       inLedger.sold,
-      units.reduce((sum, line) => sum + line.units, 0),
+      units.reduce((sum, line) => sum + line.units, 0) - back,
       `sold units of ${sku} and orders`,
     );
   }
 }
 
 function endings({ ledger }: World): void {
-  for (const { id, status, stockState, timeline } of ledger.orders.values()) {
+  for (const { id, status, stockState, timeline, isPaidLate } of ledger.orders.values()) {
     assert.ok(ENDS.has(status), `${id} ends as ${status}`);
-    assert.equal(stockState, status === "CONFIRMED" ? "sold" : "released", `stock of ${id}`);
-    assert.equal(timeline.filter((one) => ENDS.has(one)).length, 1, `${id} ends once`);
+    assert.ok(!(isPaidLate && status === "CANCELLED"), `${id} was paid late, and nothing was made of it`);
+    assert.equal(stockState, timeline.includes("CONFIRMED") ? "sold" : "released", `stock of ${id}`);
+    // It ends once more for each way out of an end: revived, and refunded.
+    const ways = timeline.filter(
+      (one, i) => one === "REFUND_PENDING" || (one === "PAID" && timeline[i - 1] === "CANCELLED"),
+    );
+    assert.equal(timeline.filter((one) => ENDS.has(one)).length, 1 + ways.length, `${id} ends once`);
   }
 }
 
@@ -89,11 +98,10 @@ function limits({ ledger }: World): void {
     const limit = LIMITS[i] ?? 0;
     if (limit === 0) continue;
     const bought = new Map<string, number>();
-    for (const { order, stockState } of ledger.orders.values()) {
+    for (const { order, stockState, restocked } of ledger.orders.values()) {
       if (stockState !== "sold") continue;
-      for (const line of order.lines) {
-        if (line.sku === sku) bought.set(order.buyer, (bought.get(order.buyer) ?? 0) + line.units);
-      }
+      const units = (unitsBySku(order.lines).get(sku) ?? 0) - (restocked.get(sku) ?? 0);
+      bought.set(order.buyer, (bought.get(order.buyer) ?? 0) + units);
     }
     for (const [buyer, units] of bought) assert.ok(units <= limit, `${buyer} has bought ${units} of ${sku}`);
   }

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { compareLedger, compareRedis } from "./books.ts";
 import type { Lane } from "./lane.ts";
-import type { LedgerStatus } from "./ledger-model.ts";
+import { carryReturns, decide, endRefunds, lateSuccess, refund, repeatRevival, returnUnits } from "./late-steps.ts";
+import type { LedgerStatus } from "./ledger-rows.ts";
 import { cancel, endAll, endPayment, expire, pay, requestPayment, startAll, startPayment } from "./order-steps.ts";
 import {
   acknowledgeLeft,
@@ -42,6 +43,7 @@ const LEAVES_REDIS: ReadonlySet<Step["do"]> = new Set([
   "cancel",
   "request payment",
   "expire",
+  "refund",
   "report acknowledged",
   "zombie reads",
   "two persisters",
@@ -59,6 +61,7 @@ export async function runSequence(lane: Lane, steps: readonly Step[]): Promise<R
   await compareRedis(world);
   await compareLedger(world);
   checkPromises(world);
+  for (const revival of world.ledger.revivals) world.note(`revival: ${revival.split(" ").at(-1)}`);
   return world.seen;
 }
 
@@ -98,6 +101,14 @@ function take(world: World, step: Step): Promise<unknown> {
       return moveHolds(world, step);
     case "repeat an old move":
       return repeatMove(world, step);
+    case "late success":
+      return lateSuccess(world, step);
+    case "repeat an old revival":
+      return repeatRevival(world, step);
+    case "refund":
+      return refund(world, step);
+    case "return units":
+      return returnUnits(world, step);
     case "restock":
       return restock(world, step);
     case "write off":
@@ -140,6 +151,20 @@ async function bringToEnd(world: World): Promise<void> {
   const paying = having("PAYING").map(({ id, attempts }) => ({ orderId: id, attempt: attempts }));
   if (paying.length > 0) await endAll(world, paying, "succeeded");
   if (having("RESERVED").length > 0) await expire(world);
+  await settleAll(world);
+  // Once for those that nobody has decided about, once more for those that the ledger refused then.
+  for (const _ of ["ask", "hear"]) {
+    for (const order of having("CANCELLED").filter(({ isPaidLate }) => isPaidLate)) await decide(world, order, "heard");
+    await drain(world);
+    await settleAll(world);
+  }
+  await carryReturns(world);
+  const owed = having("REFUND_PENDING").map(({ id }) => id);
+  if (owed.length > 0) await endRefunds(world, owed);
+  await drain(world);
+}
+
+async function settleAll(world: World): Promise<void> {
   for (const kind of ["settle", "release"] as const) {
     await moveHolds(world, { do: "move holds", kind, off: 0, reversed: false, twice: false });
   }

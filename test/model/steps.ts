@@ -2,6 +2,7 @@
 // the drawn numbers are taken modulo what there is.
 import fc from "fast-check";
 import { NOT_SOLD, SKUS } from "./lane.ts";
+import { HEARINGS } from "./late-steps.ts";
 
 /** What becomes of the first call of place.lua, and whether it is asked again. */
 export const PLACE_MODES = [
@@ -89,6 +90,25 @@ const moveHolds = fc.record({
   twice: fc.constantFrom(false, false, true),
 });
 const repeatMove = fc.record({ ...does("repeat an old move"), which: nat });
+const lateSuccess = fc.record({
+  ...does("late success"),
+  order: nat,
+  hearing: fc.oneof(
+    { weight: 4, arbitrary: fc.constant(HEARINGS[0]) },
+    { weight: 3, arbitrary: fc.constantFrom(...HEARINGS.slice(1)) },
+  ),
+});
+const repeatRevival = fc.record({ ...does("repeat an old revival"), which: nat });
+const refund = fc.record({ ...does("refund"), order: nat, ends: fc.boolean() });
+const returnUnits = fc.record({
+  ...does("return units"),
+  movement: fc.nat({ max: 3 }),
+  order: nat,
+  line: fc.nat({ max: 2 }),
+  units: fc.integer({ min: 1, max: 3 }),
+  restock: fc.boolean(),
+  deliveries: fc.nat({ max: 2 }),
+});
 const restock = fc.record({
   ...does("restock"),
   movement: fc.nat({ max: 3 }),
@@ -136,6 +156,10 @@ export const step = fc.oneof(
   { weight: 2, arbitrary: expire },
   { weight: 9, arbitrary: moveHolds },
   { weight: 2, arbitrary: repeatMove },
+  { weight: 5, arbitrary: lateSuccess },
+  { weight: 2, arbitrary: repeatRevival },
+  { weight: 2, arbitrary: refund },
+  { weight: 5, arbitrary: returnUnits },
   { weight: 3, arbitrary: restock },
   { weight: 3, arbitrary: writeOff },
   { weight: 2, arbitrary: deliver },
@@ -151,13 +175,44 @@ export const step = fc.oneof(
 export type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 export type StepOf<Name extends Step["do"]> = Extract<Step, { do: Name }>;
 
+/** What most orders live through before the steps that come after an end have something to be about. */
+const applied: Step = { do: "persist", via: "catch up", entries: 4, crash: "no" };
+const moved = (kind: "settle" | "release"): Step => ({ do: "move holds", kind, off: 0, reversed: false, twice: false });
+const everyOrder = [0, 1, 2, 3, 4, 5];
+const sold: readonly Step[] = [
+  applied,
+  { do: "pay", orders: everyOrder, outcome: "succeeded" },
+  moved("settle"),
+  applied,
+];
+const cancelled: readonly Step[] = [
+  applied,
+  { do: "pay", orders: everyOrder, outcome: "failed" },
+  moved("release"),
+  applied,
+];
+const life = fc.oneof(
+  { weight: 2, arbitrary: fc.constant<readonly Step[]>([]) },
+  { weight: 1, arbitrary: fc.constant(sold) },
+  { weight: 1, arbitrary: fc.constant(cancelled) },
+);
+/** Then what comes after an end comes more often than among the others. */
+const after = fc.oneof(
+  { weight: 4, arbitrary: step },
+  { weight: 2, arbitrary: lateSuccess },
+  { weight: 2, arbitrary: returnUnits },
+  { weight: 1, arbitrary: persist },
+);
+
 /** A first order, so that there is something to happen to; then mostly a few steps, and sometimes a long life. */
 export const sequence = fc
   .tuple(
     place,
+    life,
     fc.oneof(
       { weight: 12, arbitrary: fc.array(step, { maxLength: 9, size: "max" }) },
+      { weight: 8, arbitrary: fc.array(after, { maxLength: 9, size: "max" }) },
       { weight: 1, arbitrary: fc.array(step, { minLength: 8, maxLength: 30, size: "max" }) },
     ),
   )
-  .map(([first, rest]): Step[] => [first, ...rest]);
+  .map(([first, before, rest]): Step[] => [first, ...before, ...rest]);

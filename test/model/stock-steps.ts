@@ -4,15 +4,17 @@ import { configureSale, deliverAllocations } from "../../engine/catalogue/lifecy
 import { updateSale } from "../../engine/catalogue/sales.ts";
 import { recordIncrease } from "../../engine/ledger/allocations.ts";
 import { startReturns } from "../../engine/ledger/recovery.ts";
+import { listUnsettled } from "../../engine/ledger/sweeps.ts";
 import type { MoveHoldsOutcome, RestockOutcome } from "../../engine/stock/partition-stock.ts";
 import { TTL_MS } from "./lane.ts";
+import type { LedgerOrder } from "./ledger-rows.ts";
 import type { StepOf } from "./steps.ts";
 import type { OldMove, RedisModel, World } from "./world.ts";
 
 /** Settles the paid and releases the cancelling orders, as their fate's commit is followed by. */
 export async function moveHolds(world: World, step: StepOf<"move holds">): Promise<void> {
   if (world.ledger.state !== "live") return;
-  const orders = world.ledger.unsettled(step.kind === "settle" ? "PAID" : "CANCELLING");
+  const orders = await unsettled(world, step.kind);
   if (orders.length === 0) return;
   const holds = orders.map(({ id, reservation }) => ({
     orderId: id,
@@ -23,6 +25,18 @@ export async function moveHolds(world: World, step: StepOf<"move holds">): Promi
   await callMove(world, move);
   if (step.twice) await callMove(world, move);
   world.note(step.kind);
+}
+
+async function unsettled({ ledger, lane }: World, kind: "settle" | "release"): Promise<LedgerOrder[]> {
+  if (kind === "settle") return ledger.unsettled("PAID");
+  const beyond = ledger.unsettled("held beyond");
+  const found = await listUnsettled(lane.pool, "held beyond", 0, undefined, 1_000);
+  assert.deepEqual(
+    found.map(({ id }) => id).sort(),
+    beyond.map(({ id }) => id).sort(),
+    "orders that hold beyond their end",
+  );
+  return [...ledger.unsettled("CANCELLING"), ...beyond];
 }
 
 export async function repeatMove(world: World, { which }: StepOf<"repeat an old move">): Promise<void> {

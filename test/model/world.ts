@@ -7,10 +7,11 @@ import { AcknowledgedLog } from "../../engine/recovery/acknowledged.ts";
 import { runScript } from "../../engine/redis/scripts.ts";
 import { KnownPositions } from "../../engine/stock/known-positions.ts";
 import { PartitionStock } from "../../engine/stock/partition-stock.ts";
-import { type ModelEntry, PartitionModel } from "../support/partition-model.ts";
+import { type ModelEntry, type ModelReturn, type ModelUnits, PartitionModel } from "../support/partition-model.ts";
 import { AcknowledgedModel } from "./acknowledged-model.ts";
 import { type Lane, LIMITS, SKUS, TTL_MS, UNITS } from "./lane.ts";
-import { LedgerModel, type SystemOrder } from "./ledger-model.ts";
+import { LedgerModel } from "./ledger-model.ts";
+import type { SystemOrder } from "./ledger-rows.ts";
 import type { PlaceMode } from "./steps.ts";
 
 /** What Redis holds of the partition, by the model. */
@@ -40,6 +41,16 @@ export interface OldMove {
   readonly holds: readonly { readonly orderId: string; readonly reservation: number }[];
 }
 
+/** A call of revive.lua, as it was sent. */
+export interface OldRevival {
+  readonly epoch: number;
+  readonly orders: readonly ModelUnits[];
+}
+
+export interface WantedReturn extends ModelReturn {
+  readonly restock: boolean;
+}
+
 export type ScriptRefusal = "NOT_LOADED" | "STALE_EPOCH" | "REGRESSED";
 
 export class World {
@@ -59,6 +70,9 @@ export class World {
 
   readonly lateCalls: SentCall[] = [];
   readonly oldMoves: OldMove[] = [];
+  readonly oldRevivals: OldRevival[] = [];
+  /** Units that refunds take back, by movement. */
+  readonly returns = new Map<string, WantedReturn>();
   zombie: { readonly movements: readonly Movement[]; readonly entries: readonly ModelEntry<SystemOrder>[] } | undefined;
   /** Ids in the order in which they were first accepted, heard or not. */
   readonly accepted: string[] = [];
@@ -124,6 +138,7 @@ export class World {
       });
     }
     for (const row of ledger.orders.values()) partition.adopt(row);
+    for (const [id, { seq }] of ledger.returns) partition.movements.set(id, seq);
     for (const [id, { applied }] of ledger.allocations) if (applied) partition.movements.set(id, applied.seq);
     return { partition, delivered: 0, pending: new Set(), corrupt: false };
   }
@@ -154,8 +169,8 @@ export class World {
     this.seen.set(what, (this.seen.get(what) ?? 0) + 1);
   }
 
-  id(kind: "order" | "movement" | "write-off", epoch: number, n: number): string {
-    const variant = { order: "8000", movement: "9000", "write-off": "a000" }[kind];
+  id(kind: "order" | "movement" | "write-off" | "return", epoch: number, n: number): string {
+    const variant = { order: "8000", movement: "9000", "write-off": "a000", return: "b000" }[kind];
     return `${hex(this.no, 8)}-${hex(epoch, 4)}-4000-${variant}-${hex(n, 12)}`;
   }
 }

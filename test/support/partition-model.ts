@@ -33,6 +33,24 @@ export type ModelRestockVerdict =
   | { readonly type: "INSUFFICIENT"; readonly available: number }
   | { readonly type: "UNKNOWN_SKU" };
 
+/** An order's units, as a revival and a return name them. */
+export interface ModelUnits {
+  readonly id: string;
+  readonly buyer: string;
+  readonly lines: readonly ModelLine[];
+}
+
+export interface ModelReturn extends ModelUnits {
+  readonly movementId: string;
+}
+
+/** Of a revival: where it took its units, or why it never will. */
+export type ModelRevival =
+  | { readonly type: "REVIVED" | "KNOWN"; readonly reservation: number; readonly epoch: number; readonly seq: number }
+  | Extract<ModelRefusal, { type: "UNKNOWN_SKU" | "LIMIT" | "SOLD_OUT" }>;
+
+export type ModelReturnVerdict = "MOVED" | "REPEATED" | "INSUFFICIENT";
+
 export interface ModelHold {
   readonly reservation: number;
   readonly epoch: number;
@@ -52,6 +70,11 @@ export type ModelEntry<Order extends ModelOrder = ModelOrder> = { readonly epoch
         readonly lines: readonly ModelLine[];
       }[];
     }
+  | {
+      readonly kind: "revive";
+      readonly holds: readonly (ModelUnits & { readonly reservation: number })[];
+    }
+  | { readonly kind: "return"; readonly restock: boolean; readonly returns: readonly ModelReturn[] }
   | { readonly kind: "restock"; readonly movementId: string; readonly sku: string; readonly quantity: number }
 );
 
@@ -88,6 +111,8 @@ export class PartitionModel<Order extends ModelOrder = ModelOrder> {
   readonly final = new Map<string, ModelRefusal>();
   readonly keys = new Map<string, { readonly orderId: string; readonly hash: string }>();
   readonly movements = new Map<string, number>();
+  /** By order; final. */
+  readonly revivals = new Map<string, ModelRevival>();
   readonly log: ModelEntry<Order>[] = [];
 
   /** Adds products that are new, without units, and sets the limits (0: none) of all that are named. */
@@ -148,6 +173,46 @@ export class PartitionModel<Order extends ModelOrder = ModelOrder> {
     return { type: "MOVED", seq: this.seq };
   }
 
+  /** Orders of one call that hold their units again, each whole or not at all; a verdict is for ever. */
+  revive(orders: readonly ModelUnits[]): ModelRevival[] {
+    const revived: (ModelUnits & { reservation: number })[] = [];
+    const verdicts = orders.map((order): ModelRevival => {
+      const before = this.revivals.get(order.id) ?? this.holds.get(order.id);
+      if (before) return "type" in before && before.type !== "REVIVED" ? before : { ...known(before), type: "KNOWN" };
+      const refusal = this.#lacking(order.buyer, unitsBySku(order.lines));
+      const verdict = refusal ?? this.#holdAgain(order);
+      this.revivals.set(order.id, verdict);
+      if (!refusal) revived.push({ ...order, reservation: this.reservation });
+      return verdict;
+    });
+    if (revived.length > 0) this.#append({ kind: "revive", holds: revived });
+    return verdicts;
+  }
+
+  /** Units of one call that come back, each return whole or not at all, and once. */
+  takeBack(restock: boolean, returns: readonly ModelReturn[]): ModelReturnVerdict[] {
+    const moved: ModelReturn[] = [];
+    const verdicts = returns.map((one): ModelReturnVerdict => {
+      if (this.movements.has(one.movementId)) return "REPEATED";
+      const units = unitsBySku(one.lines);
+      if ([...units].some(([sku, n]) => (this.stock.get(sku)?.sold ?? 0) < n)) return "INSUFFICIENT";
+      for (const [sku, n] of units) {
+        const stock = this.#stockOf(sku);
+        stock.sold -= n;
+        if (!restock) stock.allocated -= n;
+        else {
+          stock.available += n;
+          this.#use(one.buyer, sku, -n);
+        }
+      }
+      this.movements.set(one.movementId, this.seq + 1);
+      moved.push(one);
+      return "MOVED";
+    });
+    if (moved.length > 0) this.#append({ kind: "return", restock, returns: moved });
+    return verdicts;
+  }
+
   /** Takes an order over from a ledger, as a rebuild does: its hold, what it counts to limits, its key. */
   adopt(row: {
     readonly id: string;
@@ -156,13 +221,18 @@ export class PartitionModel<Order extends ModelOrder = ModelOrder> {
     readonly epoch: number;
     readonly seq: number;
     readonly stockState: "reserved" | "sold" | "released" | "refused";
+    /** Units by product that came back and went on sale again. */
+    readonly restocked: ReadonlyMap<string, number>;
   }): void {
-    const { id, order, reservation, epoch, seq, stockState } = row;
+    const { id, order, reservation, epoch, seq, stockState, restocked } = row;
     if (order.key) this.keys.set(order.key.scope, { orderId: id, hash: order.key.hash });
     if (stockState !== "reserved" && stockState !== "sold") return;
     const units = [...unitsBySku(order.lines)];
     const lines = units.map(([sku, n]) => ({ sku, units: n, counted: this.#stockOf(sku).limit > 0 }));
-    for (const line of lines) if (line.counted) this.#use(order.buyer, line.sku, line.units);
+    for (const line of lines) {
+      const units = line.units - (restocked.get(line.sku) ?? 0);
+      if (line.counted && units > 0) this.#use(order.buyer, line.sku, units);
+    }
     if (stockState === "reserved") this.holds.set(id, { reservation, epoch, seq, buyer: order.buyer, lines });
   }
 
@@ -178,6 +248,7 @@ export class PartitionModel<Order extends ModelOrder = ModelOrder> {
     copyInto(this.final, copy.final);
     copyInto(this.keys, copy.keys);
     copyInto(this.movements, copy.movements);
+    copyInto(this.revivals, copy.revivals);
     copy.log.push(...this.log);
     return copy;
   }
@@ -208,16 +279,44 @@ export class PartitionModel<Order extends ModelOrder = ModelOrder> {
     const wanted = unitsBySku(lines);
     const unknown = lines.find(({ sku }) => !this.stock.has(sku));
     if (unknown) return { type: "UNKNOWN_SKU", sku: unknown.sku };
+    const refusal = this.#overLimit(buyer, wanted) ?? this.#soldOut(wanted);
+    if (refusal) return refusal;
+    this.#hold({ id, buyer, lines });
+    if (key) this.keys.set(key.scope, { orderId: id, hash: key.hash });
+    return { type: "ACCEPTED", reservation: this.reservation };
+  }
+
+  #overLimit(buyer: string, wanted: ReadonlyMap<string, number>) {
     for (const [sku, units] of wanted) {
       const { limit } = this.#stockOf(sku);
       const used = this.used.get(`${buyer}|${sku}`) ?? 0;
-      if (limit > 0 && used + units > limit) return { type: "LIMIT", sku, limit, used };
+      if (limit > 0 && used + units > limit) return { type: "LIMIT", sku, limit, used } as const;
     }
+    return undefined;
+  }
+
+  #soldOut(wanted: ReadonlyMap<string, number>) {
     for (const [sku, units] of wanted) {
       const { available } = this.#stockOf(sku);
-      if (available < units) return { type: "SOLD_OUT", sku, available };
+      if (available < units) return { type: "SOLD_OUT", sku, available } as const;
     }
+    return undefined;
+  }
 
+  /** Why a revival cannot have its units: product by product, as they are named. */
+  #lacking(buyer: string, wanted: ReadonlyMap<string, number>) {
+    for (const [sku, units] of wanted) {
+      if (!this.stock.has(sku)) return { type: "UNKNOWN_SKU", sku } as const;
+      const one = new Map([[sku, units]]);
+      const refusal = this.#overLimit(buyer, one) ?? this.#soldOut(one);
+      if (refusal) return refusal;
+    }
+    return undefined;
+  }
+
+  /** Holds the units under the next number, by the entry that comes next. */
+  #hold({ id, buyer, lines }: ModelUnits): void {
+    const wanted = unitsBySku(lines);
     this.reservation += 1;
     for (const [sku, units] of wanted) {
       const stock = this.#stockOf(sku);
@@ -232,8 +331,11 @@ export class PartitionModel<Order extends ModelOrder = ModelOrder> {
       buyer,
       lines: [...wanted].map(([sku, units]) => ({ sku, units, counted: this.#stockOf(sku).limit > 0 })),
     });
-    if (key) this.keys.set(key.scope, { orderId: id, hash: key.hash });
-    return { type: "ACCEPTED", reservation: this.reservation };
+  }
+
+  #holdAgain(order: ModelUnits): ModelRevival {
+    this.#hold(order);
+    return { type: "REVIVED", reservation: this.reservation, epoch: this.epoch, seq: this.seq + 1 };
   }
 
   #end(kind: "settle" | "release", holds: Holds, move: (hold: ModelHold) => void): ModelHoldVerdict[] {
@@ -257,6 +359,8 @@ export class PartitionModel<Order extends ModelOrder = ModelOrder> {
     entry:
       | Omit<ModelEntry<Order> & { kind: "place" }, "epoch" | "seq">
       | Omit<ModelEntry<Order> & { kind: "settle" | "release" }, "epoch" | "seq">
+      | Omit<ModelEntry<Order> & { kind: "revive" }, "epoch" | "seq">
+      | Omit<ModelEntry<Order> & { kind: "return" }, "epoch" | "seq">
       | Omit<ModelEntry<Order> & { kind: "restock" }, "epoch" | "seq">,
   ): void {
     this.seq += 1;
@@ -282,6 +386,10 @@ export function unitsBySku(lines: readonly ModelLine[]): Map<string, number> {
   const units = new Map<string, number>();
   for (const line of lines) units.set(line.sku, (units.get(line.sku) ?? 0) + line.units);
   return units;
+}
+
+function known({ reservation, epoch, seq }: { reservation: number; epoch: number; seq: number }) {
+  return { reservation, epoch, seq };
 }
 
 function copyInto<K, V>(from: ReadonlyMap<K, V>, to: Map<K, V>): void {
