@@ -205,6 +205,9 @@ describe("a call that goes wrong on its way", () => {
     for (let call = 0; call < 5; call += 1) expect(await gateway.charge(request(), patience())).toEqual(unsent);
     expect(await gateway.charge(request(), patience())).toEqual({ type: "unsent", code: "circuit_open" });
     expect(await gateway.lookup("x", patience(), FACTS)).toEqual(unsent);
+    const refund = { key: randomUUID(), chargeKey: "x", chargeReference: "pi_1", amount: 1 };
+    expect(await gateway.refund(refund, patience())).toEqual(unsent);
+    expect(await gateway.lookupRefund(refund.key, patience(), refund)).toEqual(unsent);
   });
 });
 

@@ -14,7 +14,7 @@
 import type Stripe from "stripe";
 import type { Circuit } from "../circuit.ts";
 import type { ChargeFacts, ChargeOutcome, ChargeRequest } from "../gateway.ts";
-import { ask, isTrouble, type Trouble } from "./client.ts";
+import { ask, isTrouble, type Trouble, unknownOf } from "./client.ts";
 
 export interface ChargeCircuits {
   readonly charges: Circuit<object>;
@@ -184,9 +184,4 @@ function outcomeOf({ trouble, code }: Trouble): ChargeOutcome {
 /** Of a create call: whatever became of it, no money moved. */
 function asUnmoved(trouble: Trouble): ChargeOutcome {
   return trouble.trouble === "unknown" ? { type: "failed", code: trouble.code, retryable: true } : outcomeOf(trouble);
-}
-
-/** A look-up that failed says nothing about the charge. */
-function unknownOf({ trouble, code }: Trouble): ChargeOutcome {
-  return { type: trouble === "unsent" ? "unsent" : "unknown", code };
 }

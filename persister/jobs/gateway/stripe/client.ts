@@ -93,6 +93,11 @@ export function isTrouble(said: object): said is Trouble {
   return "trouble" in said;
 }
 
+/** Of a look-up: one that failed says nothing about what was looked for. */
+export function unknownOf({ trouble, code }: Trouble): { readonly type: "unsent" | "unknown"; readonly code: string } {
+  return { type: trouble === "unsent" ? "unsent" : "unknown", code };
+}
+
 /** The answer, or what its absence says. */
 export async function ask<T extends object>(circuit: Circuit<object>, call: () => Promise<T>): Promise<T | Trouble> {
   const said = await circuit.pass(() => call().catch(troubleOf));

@@ -8,7 +8,7 @@ import type Stripe from "stripe";
 import type { Circuit } from "../circuit.ts";
 import type { RefundOutcome, RefundRequest } from "../gateway.ts";
 import type { StripeCharges } from "./charges.ts";
-import { ask, isTrouble, type Trouble } from "./client.ts";
+import { ask, isTrouble, type Trouble, unknownOf } from "./client.ts";
 
 export interface StripeRefunds {
   refund(request: RefundRequest, signal: AbortSignal): Promise<RefundOutcome>;
@@ -65,7 +65,7 @@ export function stripeRefunds(
       if (before.good) return before.good.amount === amount ? outcomeOf(before.good) : KEY_REUSED;
       const params = { payment_intent: intent, amount, metadata: { key } };
       for (let link = before.failed + 1; link <= CHAIN_MAX; link += 1) {
-        if (signal.aborted) return { type: "failed", code: "not_sent_in_time", retryable: true };
+        if (signal.aborted) return { type: "unsent", code: "not_sent_in_time" };
         const options = { idempotencyKey: link === 1 ? key : `${key}:${link}` };
         const refund = await ask(circuits.refunds, () => api.refunds.create(params, options));
         if (!isTrouble(refund)) return outcomeOf(refund);
@@ -78,9 +78,9 @@ export function stripeRefunds(
       if (!facts) return { type: "unknown", code: "charge_unknown" };
       const intent = await intentOf(facts);
       if (intent === "none") return { type: "unknown", code: "not_found_by_search" };
-      if (typeof intent !== "string") return { type: "unknown", code: intent.code };
+      if (typeof intent !== "string") return unknownOf(intent);
       const found = await given(intent, key);
-      if (isTrouble(found)) return { type: "unknown", code: found.code };
+      if (isTrouble(found)) return unknownOf(found);
       return found.good ? outcomeOf(found.good) : "none";
     },
   };
@@ -107,8 +107,8 @@ function outcomeOf({ id, status, failure_reason: reason, pending_reason: pending
 
 /** Of a create call. */
 function troubleOutcome({ trouble, code, parameter }: Trouble): RefundOutcome {
-  if (trouble === "unknown") return { type: "unknown", code };
-  if (trouble === "unsent" || trouble === "later") return { type: "failed", code, retryable: true };
+  if (trouble === "unknown" || trouble === "unsent") return { type: trouble, code };
+  if (trouble === "later") return { type: "failed", code, retryable: true };
   if (code === "resource_missing") return CHARGE_NOT_FOUND;
   // Said of an amount above what is left in words alone.
   const exceeds = code === "charge_already_refunded" || parameter === "amount";
@@ -118,5 +118,6 @@ function troubleOutcome({ trouble, code, parameter }: Trouble): RefundOutcome {
 /** Of a call that came before the one that moves money. */
 function unmoved({ trouble, code }: Trouble): RefundOutcome {
   if (code === "resource_missing") return CHARGE_NOT_FOUND;
+  if (trouble === "unsent") return { type: "unsent", code };
   return { type: "failed", code, retryable: trouble !== "refused" };
 }
