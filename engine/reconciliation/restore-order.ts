@@ -87,7 +87,7 @@ async function fromEvidence(
        t.status, t.reason, COALESCE(t.version, 0) AS version,
        (SELECT at FROM order_timeline WHERE order_id = $1 AND version = 1) AS "placedAt",
        COALESCE(a.attempt, 0) AS attempts, a.method, a.amount,
-       EXISTS (SELECT FROM payment_attempts WHERE order_id = $1 AND state = 'succeeded') AS "isPaid"
+       EXISTS (SELECT FROM payment_attempts WHERE order_id = $1 AND state = 'succeeded' AND surplus IS NULL) AS "isPaid"
      FROM (SELECT 1) one
      LEFT JOIN LATERAL (SELECT status, version, (SELECT reason FROM order_timeline
          WHERE order_id = $1 AND reason IS NOT NULL ORDER BY version DESC LIMIT 1) AS reason
@@ -112,9 +112,13 @@ async function fromEvidence(
   }
   await client.query(
     `INSERT INTO orders (id, sale_id, partition, epoch, seq, hold_reservation, customer_id, status, reason, version,
-       stock_state, price, payable, currency, payment_method, payment_attempts, on_decline, reserved_until, placed_at)
+       stock_state, price, payable, currency, payment_method, payment_attempts, on_decline, reserved_until, placed_at,
+       late_capture)
      SELECT $1, s.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, s.currency, $14, $15, s.on_decline,
-       to_timestamp($16::float8 / 1000), COALESCE($17, now())
+       to_timestamp($16::float8 / 1000), COALESCE($17, now()),
+       -- Money that came when the order no longer waited for it is decided about when the order is CANCELLED.
+       CASE WHEN $8 = 'CANCELLING' THEN (SELECT min(attempt) FROM payment_attempts
+         WHERE order_id = $1 AND state = 'succeeded' AND surplus IS NULL AND amount > 0) END
      FROM sales s WHERE s.id = $2`,
     [
       orderId,
