@@ -51,7 +51,10 @@ export const orderRequest = z
         city: text(1, ADDRESS_LENGTHS.city),
       })
       .optional(),
-    payment: z.object({ method: z.enum(PAYMENT_METHODS), token: paymentToken.optional() }).optional(),
+    payment: z
+      .object({ method: z.enum(PAYMENT_METHODS), token: paymentToken.optional() })
+      .optional()
+      .openapi({ description: "`wallet`: from the member's own, which takes an access token and no payment token" }),
   })
   .openapi("OrderRequest");
 
