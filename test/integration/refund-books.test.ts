@@ -99,6 +99,24 @@ test("units wait for a partition that cannot be touched now, and are carried whe
   await expectProven(sale.saleId);
 });
 
+test("a return that was lost with Redis before the ledger had it is carried again after the rebuild", async () => {
+  const sale = await shop.openSale({ stock: 10, price: 1_000 });
+  const orderId = await shop.confirmed(sale.saleId, [{ productId: sale.productId, quantity: 4 }]);
+  await shop.stopPersister();
+  await shop.refund(orderId, { restock: true });
+  await shop.until(orderId, { status: "REFUNDED", refundedAmount: 4_000 });
+  await vi.waitFor(async () => expect(await shop.units(sale.saleId, sale.productId)).toMatchObject({ sold: 0 }), WAIT);
+  expect(await listStock(pool, sale.saleId)).toMatchObject([{ sold: 4 }]);
+  await shop.redis.flushall();
+  const rebuilt = await onrush("stock", "rebuild", "--apply");
+  expect(rebuilt, rebuilt.err).toMatchObject({ code: 0 });
+  await shop.startPersister();
+  await untilReturned(orderId);
+  expect(await shop.units(sale.saleId, sale.productId)).toEqual({ available: 10, reserved: 0, sold: 0 });
+  expect(await listStock(pool, sale.saleId)).toMatchObject([{ allocated: 10, reserved: 0, sold: 0 }]);
+  await expectProven(sale.saleId);
+});
+
 describe("onrush orders refund", () => {
   test("gives units back by name, answers with the refund, and asks before it does", async () => {
     const sale = await shop.openSale({ stock: 10, price: 1_500 });

@@ -36,7 +36,11 @@ export async function openRefundShop() {
   const redis = await startTestRedis();
   const servers = { databaseUrl: database.url, redisUrl: redis.url };
   const shop = await startEngine(servers);
-  const persister = await startPersister(servers);
+  let persister: Awaited<ReturnType<typeof startPersister>> | undefined = await startPersister(servers);
+  const stopPersister = async () => {
+    await persister?.stop();
+    persister = undefined;
+  };
   const provider = await startGatewayProcess(database.url);
   const outbox = await openOutbox(database.url, () => undefined);
   let worker: Worker | undefined;
@@ -58,8 +62,7 @@ export async function openRefundShop() {
   };
   await startOwnWorker();
   afterAll(async () => {
-    await stopWorker();
-    await persister.stop();
+    await Promise.all([stopWorker(), stopPersister()]);
     await shop.stop();
     await Promise.all([outbox.close(), provider.stop()]);
     await redis.stop();
@@ -82,6 +85,10 @@ export async function openRefundShop() {
     /** What the worker has logged as an error, a JSON object each. */
     alarms,
     provider: provider as GatewayProcess,
+    startPersister: async () => {
+      persister = await startPersister(servers);
+    },
+    stopPersister,
     startWorker: startOwnWorker,
     stopWorker,
     openSale: (item: Parameters<typeof openTestSale>[1], sale?: Parameters<typeof openTestSale>[2]) =>
