@@ -124,4 +124,50 @@ export const BREAKS: readonly Break[] = [
     without: "a rebuild forgets the idempotency keys",
     edits: [rebuilding("for (const day of [today, today - 1])", "for (const day of [today + 2])")],
   },
+  {
+    name: "revivals-not-final",
+    without: "revive.lua decides anew each time that it is asked",
+    edits: [
+      { file: "lua/revive.lua", find: "local before = known[record]\n", replace: "local before = nil\n" },
+      { file: "lua/revive.lua", find: "  if held[id] then", replace: "  if false then" },
+    ],
+  },
+  {
+    name: "late-revival-kept",
+    without: "an order that is refunded by then is revived all the same",
+    edits: [
+      {
+        file: "persister/plan.ts",
+        find: 'order.status === "CANCELLED" ? "revived" : "late"',
+        replace: 'order.status === "CANCELLED" ? "revived" : "revived"',
+      },
+    ],
+  },
+  {
+    name: "returns-keep-limits",
+    without: "take-back.lua does not give limits back",
+    edits: [{ file: "lua/take-back.lua", find: "give_limits_back(KEYS[3], freed_fields, freed)\n", replace: "" }],
+  },
+  {
+    name: "returns-not-rebuilt",
+    without: "a rebuild forgets which returns the ledger has",
+    edits: [
+      {
+        file: "engine/ledger/recovery.ts",
+        find: "UNION ALL SELECT movement_id, seq FROM order_returns WHERE sale_id = $1 AND partition = $2",
+        replace: "UNION ALL SELECT movement_id, seq FROM order_returns WHERE sale_id = $1 AND partition = $2 AND false",
+      },
+    ],
+  },
+  {
+    name: "write-offs-stay-allocated",
+    without: "units that were written off stay allocated",
+    edits: [
+      {
+        file: "persister/plan.ts",
+        find: 'if (!of.restock) this.#stock.change(sku, "allocated", -units);',
+        replace: "",
+      },
+    ],
+  },
 ];
