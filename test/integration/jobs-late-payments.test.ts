@@ -1,10 +1,12 @@
 // Charges that no order waits for: how they come to light, and what is decided about them, with a Redis that says what the test
 // wants. The whole path is in late-payments.test.ts.
+import { pino } from "pino";
 import { afterAll, describe, expect, test } from "vitest";
 import { cancelInLedger } from "../../engine/ledger/cancellation.ts";
 import { openPool, transaction } from "../../engine/ledger/database.ts";
 import { transition } from "../../engine/ledger/fates.ts";
 import { endAttempts, startPayments } from "../../engine/ledger/payments.ts";
+import type { Logger } from "../../engine/log.ts";
 import { openOutbox } from "../../engine/outbox/outbox.ts";
 import { redisNowMs } from "../../engine/redis/clock.ts";
 import type { ReviveVerdict } from "../../engine/stock/late-units.ts";
@@ -27,14 +29,14 @@ const provider = openSimulatedGateway(
 );
 afterAll(() => Promise.all([provider.close(), outbox.close()]));
 
-function paymentsWith(gateway: Partial<PaymentGateway> = {}): Payments {
+function paymentsWith(gateway: Partial<PaymentGateway> = {}, log: Logger = silent): Payments {
   const cards = { charge: provider.charge, lookup: provider.lookup, close: provider.close, ...gateway };
   return new Payments({
     pool,
     gatewayOf: () => cards,
     nowMs: () => redisNowMs(shop.redis),
     onMoved: async () => undefined,
-    log: silent,
+    log,
   });
 }
 const payments = paymentsWith();
@@ -159,6 +161,24 @@ describe("a charge that was out when its order was cancelled", () => {
     await payments.take([order]);
     expect(await look(order)).toMatchObject({ status: "CANCELLING", attempts: ["1 failed"], lateCapture: null });
   });
+});
+
+test("what nobody knows after a day is given up with an alarm, and its success is heard even then", async () => {
+  const order = await paying();
+  expect(await cancel(order)).toBe(true);
+  await pool.query("UPDATE payment_attempts SET late_since = late_since - interval '1 day' WHERE order_id = $1", [
+    order,
+  ]);
+  await shop.passTime([order]);
+  const alarms: unknown[] = [];
+  const log = pino({ level: "error" }, { write: (line: string) => alarms.push(JSON.parse(line)) });
+  const mute = paymentsWith({ lookup: () => Promise.reject(new Error("no route")) }, log);
+  await mute.take([order]);
+  expect(await look(order)).toMatchObject({ status: "CANCELLING", attempts: ["1 failed"], lateCapture: null });
+  expect(alarms).toMatchObject([{ alarm: "charge_given_up", order, attempt: 1, code: "never_answered" }]);
+  await charge(order);
+  await payments.recheck([keyOf(order)]);
+  expect(await look(order)).toMatchObject({ status: "CANCELLING", attempts: ["1 succeeded"], lateCapture: 1 });
 });
 
 const AT_ENTRY = { epoch: 1, seq: 5_000_000 };

@@ -141,6 +141,9 @@ export async function carryOut(
   return endOf(found) ?? again(code);
 }
 
+const NEVER_DECIDED = "never_decided";
+const NEVER_ANSWERED = "never_answered";
+
 /** An attempt for which no order waits any more is looked up and never charged. */
 async function carryOutLate(
   gateway: PaymentGateway,
@@ -165,9 +168,14 @@ async function carryOutLate(
   const end = endOf(found);
   if (end) return end;
   if (lateMs >= timing.lateForMs) {
-    return { state: "failed", code: found.type === "pending" ? "never_decided" : "never_answered" };
+    return { state: "failed", code: found.type === "pending" ? NEVER_DECIDED : NEVER_ANSWERED };
   }
   return open(wordFor(found), growing(lateMs, timing.lateDelayMs, timing));
+}
+
+/** Whether the attempt ended without anybody knowing how: money may have moved, or move yet. */
+export function isGivenUp(result: AttemptResult): boolean {
+  return result.state === "failed" && (result.code === NEVER_DECIDED || result.code === NEVER_ANSWERED);
 }
 
 /** What the gateway has under an attempt's key. Moves no money. */

@@ -46,6 +46,7 @@ import {
   CALLS_MAX,
   carryOut,
   endOf,
+  isGivenUp,
   leaseOf,
 } from "./attempt.ts";
 
@@ -156,7 +157,7 @@ export class Payments {
     const startedIds = new Set(started.map(({ id }) => id));
     const others = orderIds.filter((id) => !startedIds.has(id));
     const takenOver = await takeOverAttempts(pool, others, leaseMs, this.#name);
-    if (takenOver.length > 0) this.#deps.log.info({ orders: takenOver.map(({ id }) => id) }, "payments taken over");
+    if (takenOver.length > 0) this.#deps.log.debug({ orders: takenOver.map(({ id }) => id) }, "payments taken over");
     return [...started, ...takenOver];
   }
 
@@ -195,7 +196,12 @@ export class Payments {
       else ended.push({ ...of, ...result });
       if (result.state === "overdue") overdue.push(of);
       if (result.state !== "succeeded") {
-        log.info({ order: orderId, attempt, outcome: result.state, code: result.code }, "not paid");
+        const about = { order: orderId, attempt, outcome: result.state, code: result.code };
+        // A charge that is pending for long is looked up many times.
+        if (result.state === "open") log.debug(about, "not paid yet");
+        else if (isGivenUp(result))
+          log.error({ ...about, alarm: "charge_given_up" }, "a charge's outcome was never learnt");
+        else log.info(about, "not paid");
       }
     }
     const { moved, late } = await transaction(pool, async (client) => {
