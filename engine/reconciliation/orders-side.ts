@@ -100,18 +100,21 @@ export async function readLimitUse(
   const pairs = fields.map(splitField).filter(({ sku }) => isOrderId(sku));
   const result = await db.query<LimitUse & { buyer: string; sku: string }>({
     name: "reconcile_limit_use",
-    text: `SELECT n.buyer, n.sku,
-        COALESCE(sum(l.quantity - l.restocked) FILTER (WHERE o.stock_state <> 'released'), 0)::bigint AS units,
-        COALESCE(sum(l.quantity - l.restocked) FILTER (WHERE o.stock_state <> 'released' AND m.buyer_limit > 0), 0)::bigint
-          AS counted,
-        COALESCE(bool_or(o.updated_at > $5), false) AS "isMoving"
+    // Buyer by buyer, whatever the planner knows of the tables: by figures that are a moment old it reads every order of the
+    // sale for each thousand buyers (600 ms where this takes 15).
+    text: `SELECT n.buyer, n.sku, COALESCE(u.units, 0)::bigint AS units, COALESCE(u.counted, 0)::bigint AS counted,
+        COALESCE(u.moving, false) AS "isMoving"
       FROM unnest($3::text[], $4::uuid[]) AS n(buyer, sku)
-      LEFT JOIN orders o ON o.customer_id = n.buyer AND o.sale_id = $1 AND o.partition = $2
-      LEFT JOIN order_lines l ON l.order_id = o.id AND l.product_id = n.sku
-      LEFT JOIN sale_partitions p ON p.sale_id = o.sale_id AND p.partition = o.partition
-      LEFT JOIN stock_movements m ON m.sale_id = o.sale_id AND m.partition = o.partition AND m.epoch = o.epoch
-        AND m.seq = o.seq AND m.product_id = n.sku AND m.epoch = p.epoch
-      GROUP BY n.buyer, n.sku`,
+      CROSS JOIN (SELECT max(epoch) AS epoch FROM sale_partitions WHERE sale_id = $1 AND partition = $2) p
+      CROSS JOIN LATERAL (
+        SELECT sum(l.quantity - l.restocked) FILTER (WHERE o.stock_state <> 'released') AS units,
+          sum(l.quantity - l.restocked) FILTER (WHERE o.stock_state <> 'released' AND o.epoch = p.epoch AND (
+            SELECT m.buyer_limit > 0 FROM stock_movements m WHERE m.sale_id = $1 AND m.partition = $2 AND m.epoch = o.epoch
+              AND m.seq = o.seq AND m.product_id = n.sku)) AS counted,
+          bool_or(o.updated_at > $5) AS moving
+        FROM orders o LEFT JOIN LATERAL (
+          SELECT quantity, restocked FROM order_lines WHERE order_id = o.id AND product_id = n.sku) l ON true
+        WHERE o.customer_id = n.buyer AND o.sale_id = $1 AND o.partition = $2) u`,
     values: [at.saleId, at.partition, pairs.map(({ buyer }) => buyer), pairs.map(({ sku }) => sku), since],
   });
   return new Map(result.rows.map(({ buyer, sku, ...use }) => [`${buyer}|${sku}`, use]));
