@@ -16,6 +16,8 @@ export class SweepLocks {
   readonly #databaseUrl: string;
   readonly #log: Logger;
   #session: Promise<pg.Client> | undefined;
+  /** The statement under way: a session answers one at a time. */
+  #asking: Promise<unknown> = Promise.resolve();
 
   /** Connects when the first lock is wanted, and anew when the session was lost. */
   constructor(databaseUrl: string, log: Logger) {
@@ -43,7 +45,13 @@ export class SweepLocks {
     await session?.then((client) => client.end()).catch(() => undefined);
   }
 
-  async #ask(session: pg.Client, text: string, sweep: string): Promise<boolean> {
+  #ask(session: pg.Client, text: string, sweep: string): Promise<boolean> {
+    const answer = this.#asking.then(() => this.#askNow(session, text, sweep));
+    this.#asking = answer.catch(() => undefined);
+    return answer;
+  }
+
+  async #askNow(session: pg.Client, text: string, sweep: string): Promise<boolean> {
     try {
       const result = await session.query<{ done: boolean }>(text, [sweep]);
       return result.rows[0]?.done === true;
