@@ -26,9 +26,9 @@ export interface ProductStock {
   readonly allocated: number;
   readonly reserved: number;
   readonly sold: number;
-  /** Sum of the committed increases and decreases. */
+  /** Sum of the committed increases and decreases, less what was written off of what came back. */
   readonly allocations: number;
-  /** Units in the lines of confirmed orders. */
+  /** Units in the lines of confirmed orders, and of refunded ones, less what came back. */
   readonly confirmed: number;
 }
 
@@ -36,10 +36,14 @@ export async function listProductStock(db: Queryable, saleId: string): Promise<P
   const result = await db.query<ProductStock>(
     `SELECT s.partition, s.product_id AS "productId", p.name, s.allocated, s.reserved, s.sold,
        (SELECT coalesce(sum(a.quantity), 0)::bigint FROM allocations a
-        WHERE a.sale_id = s.sale_id AND a.partition = s.partition AND a.product_id = s.product_id) AS allocations,
-       (SELECT coalesce(sum(l.quantity), 0)::bigint FROM orders o JOIN order_lines l ON l.order_id = o.id
+        WHERE a.sale_id = s.sale_id AND a.partition = s.partition AND a.product_id = s.product_id)
+       - (SELECT coalesce(sum(m.quantity - m.refused), 0)::bigint FROM stock_movements m
+        WHERE m.sale_id = s.sale_id AND m.partition = s.partition AND m.product_id = s.product_id
+          AND m.kind = 'write_off') AS allocations,
+       (SELECT coalesce(sum(l.quantity - l.returned), 0)::bigint FROM orders o JOIN order_lines l ON l.order_id = o.id
         WHERE o.sale_id = s.sale_id AND o.partition = s.partition AND l.product_id = s.product_id
-          AND o.status = 'CONFIRMED') AS confirmed
+          AND (o.status = 'CONFIRMED' OR (o.status IN ('REFUND_PENDING', 'REFUNDED') AND o.stock_state = 'sold')))
+         AS confirmed
      FROM stock s JOIN products p ON p.id = s.product_id WHERE s.sale_id = $1 ORDER BY s.partition, p.name`,
     [saleId],
   );
@@ -147,7 +151,7 @@ export interface RuleFacts {
 export async function checkRules(db: Queryable, saleId: string): Promise<RuleFacts> {
   const result = await db.query<RuleFacts>(
     `WITH held AS (
-       SELECT o.customer_id, l.product_id, sum(l.quantity)::bigint AS units
+       SELECT o.customer_id, l.product_id, sum(l.quantity - l.restocked)::bigint AS units
        FROM orders o JOIN order_lines l ON l.order_id = o.id
        WHERE o.sale_id = $1 AND o.stock_state IN ('reserved', 'sold') GROUP BY o.customer_id, l.product_id
      )
