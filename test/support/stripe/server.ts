@@ -7,7 +7,7 @@ import { type Answer, apiError, serverError } from "./answers.ts";
 import { type Parameters, StripeBooks } from "./books.ts";
 import { IdempotencyKeys, KEPT_S } from "./idempotency.ts";
 
-export const STRIPE_KEY = "sk_test_that_only_tests_have";
+export const STRIPE_KEY = "sk_test_thatOnlyTestsHave";
 const VERSION = "2026-10-28.endive";
 
 /** `unheard`: nothing is done, the connection breaks; `lost`: it is done, and the connection breaks. */
