@@ -5,10 +5,13 @@ import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { listAudit } from "../../engine/ledger/audit.ts";
 import { findRefund } from "../../engine/ledger/refunds.ts";
+import { httpGateway } from "../../persister/jobs/gateway/http.ts";
 import { REFUSED_TRIES_MAX, TRIES_MAX } from "../../persister/jobs/refunds/give-back.ts";
+import { Refunds } from "../../persister/jobs/refunds/refunds.ts";
 import { JWT_SECRET, RECEIPT_SECRET } from "./api-shop.ts";
 import { type Run, runCli } from "./cli-shop.ts";
 import { API_KEY } from "./gateway-process.ts";
+import { silent } from "./jobs-shop.ts";
 import { openRefundShop, WAIT } from "./refund-shop.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -130,6 +133,34 @@ test("a card whose refunds are refused ends as a dead letter", async () => {
   const { refund } = await shop.refund(orderId);
   await shop.untilRefund(refund.id, { state: "failed" });
   expect(await shop.openLetters(orderId)).toMatchObject([{ error: "refund_refused" }]);
+});
+
+test("a refund that failed and came through after all is recorded when the provider says so, and its letter is closed", async () => {
+  const { orderId } = await buy();
+  await shop.setRefundMode("refuse");
+  const { refund } = await shop.refund(orderId);
+  await shop.untilRefund(refund.id, { state: "failed" });
+  await shop.setRefundMode("accept");
+  // As if the answer to a call had been wrong, or somebody had booked it at the provider's console.
+  const booking = { chargeKey: `${orderId}:1`, amount: 1_000 };
+  const booked = await shop.provider.ask("POST", "/refunds", booking, { "idempotency-key": refund.id });
+  expect(booked).toMatchObject({ status: 200 });
+  const gateway = httpGateway({ url: shop.provider.url, apiKey: API_KEY });
+  const moved: string[] = [];
+  const refunds = new Refunds({
+    pool,
+    gatewayOf: () => gateway,
+    onMoved: async (orders) => moved.push(...orders.map(({ status }) => status)),
+    onGivenBack: async () => undefined,
+    log: silent,
+  });
+  await Promise.all([refunds.recheck([refund.id]), refunds.recheck([refund.id])]);
+  await refunds.recheck([refund.id, "00000000-0000-4000-8000-000000000000"]);
+  expect(moved).toEqual(["REFUNDED"]);
+  expect(await shop.read(orderId)).toMatchObject({ status: "REFUNDED", refundedAmount: 1_000 });
+  expect(await shop.openLetters(orderId)).toEqual([]);
+  expect(await shop.booked(orderId)).toHaveLength(1);
+  await gateway.close();
 });
 
 test("while the provider is away no try is used up; when it is back the money goes back, once", async () => {
