@@ -1,8 +1,8 @@
 // What the provider's service promises to anybody who speaks its protocol.
 import { randomUUID } from "node:crypto";
-import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { createTestDatabase } from "../support/postgres.ts";
-import { startGatewayProcess } from "./gateway-process.ts";
+import { API_KEY, startGatewayProcess } from "./gateway-process.ts";
 
 const database = await createTestDatabase();
 const gateway = await startGatewayProcess(database.url);
@@ -210,6 +210,36 @@ describe("a refund", () => {
     expect((await refund(key, chargeKey, 100)).status).toBe(200); // made already
     await mode("accept");
   });
+});
+
+test("a slow provider has charged and given back before it says so", async () => {
+  const slow = await startGatewayProcess(database.url, {
+    PAYMENT_LATENCY_MS: "600000",
+    PAYMENT_LATENCY_JITTER_MS: "10",
+  });
+  onTestFinished(() => slow.stop());
+  const [single, together, back] = [newKey(), newKey(), newKey()];
+  const hangUp = new AbortController();
+  const post = (path: string, body: unknown, key?: string) =>
+    fetch(`${slow.url}${path}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${API_KEY}`, ...(key !== undefined && { "idempotency-key": key }) },
+      body: JSON.stringify(body),
+      signal: hangUp.signal,
+    }).catch(() => "nobody waits");
+  const calls = [
+    post("/charges", CHARGE, single),
+    post("/charges/batch", { charges: [{ ...CHARGE, key: together }] }),
+    post("/refunds", { chargeKey: await charged(), amount: 100 }, back),
+  ];
+  for (const path of [`/charges/${single}`, `/charges/${together}`, `/refunds/${back}`]) {
+    await vi.waitFor(async () => expect(await slow.ask("GET", path)).toMatchObject({ body: { status: "succeeded" } }), {
+      timeout: 10_000,
+      interval: 20,
+    });
+  }
+  hangUp.abort();
+  expect(await Promise.all(calls)).toEqual(Array(3).fill("nobody waits"));
 });
 
 test("the ledger shows every charge with its refunds, page by page", async () => {
