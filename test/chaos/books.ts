@@ -1,10 +1,8 @@
-// Reads a sale's books where they are kept: Postgres, Redis, and the provider's ledger over HTTP.
-import { setTimeout as sleep } from "node:timers/promises";
+// Reads a sale's books where they are kept: Postgres and Redis; what became of its money is read in money-books.ts.
 import { CONSUMER_GROUP, partitionKeys } from "../../engine/keys.ts";
 import { transaction } from "../../engine/ledger/database.ts";
 import type {
   Books,
-  ChargeRow,
   DeadLetterRow,
   HoldbackRow,
   LostRange,
@@ -14,21 +12,18 @@ import type {
   RedisPartition,
   StockRow,
 } from "./checker/books.ts";
+import { readMoney } from "./money-books.ts";
 import type { Sale } from "./shop.ts";
 import type { System } from "./system.ts";
-
-const LEDGER_PAGE = 1_000;
-const LEDGER_ATTEMPTS_MAX = 20;
 
 /** To be called at rest. */
 export async function readBooks(system: System, sale: Sale): Promise<Books> {
   const ledger = await readPostgres(system, sale.id);
-  const orders = new Set(ledger.orders.map(({ id }) => id));
   return {
     products: sale.products,
     ...ledger,
     redis: await readRedis(system, sale.id, ledger.partitions),
-    charges: await readCharges(system, orders, await listOtherOrders(system, sale.id)),
+    ...(await readMoney(system, sale.id)),
   };
 }
 
@@ -93,22 +88,17 @@ async function readPostgres({ pool }: System, saleId: string) {
       ),
       orders: await rows<OrderRow>(
         `SELECT id, customer_id AS "customerId", status, reason, version, stock_state AS "stockState", payable,
+           late_capture AS "lateCapture",
            refunded_amount AS "refundedAmount", idempotency_scope AS "idempotencyScope", partition, epoch, seq,
-           (SELECT coalesce(json_agg(json_build_object('productId', l.product_id, 'quantity', l.quantity)
-              ORDER BY l.line), '[]') FROM order_lines l WHERE l.order_id = o.id) AS lines,
+           (SELECT coalesce(json_agg(json_build_object('productId', l.product_id, 'quantity', l.quantity,
+              'returned', l.returned, 'restocked', l.restocked) ORDER BY l.line), '[]') FROM order_lines l WHERE l.order_id = o.id) AS lines,
            (SELECT coalesce(json_agg(json_build_object('version', t.version, 'status', t.status,
-              'atMs', extract(epoch FROM t.at) * 1000) ORDER BY t.version), '[]')
+              'refundedAmount', t.refunded_amount, 'atMs', extract(epoch FROM t.at) * 1000) ORDER BY t.version), '[]')
             FROM order_timeline t WHERE t.order_id = o.id) AS timeline
          FROM orders o WHERE sale_id = $1 ORDER BY id`,
       ),
     };
   });
-}
-
-/** Charges are not told apart by sale: those of other sales' orders are passed over, those of nobody's are ours to explain. */
-async function listOtherOrders({ pool }: System, saleId: string): Promise<ReadonlySet<string>> {
-  const result = await pool.query<{ id: string }>("SELECT id FROM orders WHERE sale_id <> $1", [saleId]);
-  return new Set(result.rows.map(({ id }) => id));
 }
 
 async function readRedis(
@@ -155,44 +145,4 @@ async function groupOf(redis: System["redis"], stream: string): Promise<{ pendin
     return { pending: Number(of("pending")), lag: unread.length };
   }
   return { pending: 0, lag: 0 };
-}
-
-async function readCharges(
-  { gateway }: System,
-  ours: ReadonlySet<string>,
-  others: ReadonlySet<string>,
-): Promise<ChargeRow[]> {
-  const found: ChargeRow[] = [];
-  let after = "";
-  for (;;) {
-    const page = await readPage(
-      `${gateway.url}/ledger?limit=${LEDGER_PAGE}&after=${encodeURIComponent(after)}`,
-      gateway.key,
-    );
-    for (const { key, amount, refunded, state, createdAt } of page.charges) {
-      const orderId = key.split(":")[0] ?? "";
-      if (!ours.has(orderId) && others.has(orderId)) continue;
-      found.push({ key, amount, refunded, state, createdAtMs: Date.parse(createdAt) });
-    }
-    if (page.next === null) return found;
-    after = page.next;
-  }
-}
-
-interface LedgerPage {
-  readonly charges: readonly (Omit<ChargeRow, "createdAtMs"> & { readonly createdAt: string })[];
-  readonly next: string | null;
-}
-
-async function readPage(url: string, key: string): Promise<LedgerPage> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      const answer = await fetch(url, { headers: { authorization: `Bearer ${key}` } });
-      if (!answer.ok) throw new Error(`GET ${url}: ${answer.status}`);
-      return (await answer.json()) as LedgerPage;
-    } catch (error) {
-      if (attempt === LEDGER_ATTEMPTS_MAX) throw error;
-      await sleep(100);
-    }
-  }
 }

@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
-export type Operation = "place" | "cancel" | "pay" | "read";
+export type Operation = "place" | "cancel" | "pay" | "read" | "deposit" | "refund";
 
 export interface Line {
   readonly productId: string;

@@ -1,13 +1,12 @@
 // One fault from end to end: a sale of its own, a rush, the fault in the middle of it, rest, judgement.
-import { untilAtRest } from "../../demo/proof/rest.ts";
 import { seededRandom } from "../../demo/random.ts";
-import { KnownPositions } from "../../engine/stock/known-positions.ts";
-import { PartitionStock } from "../../engine/stock/partition-stock.ts";
-import { heldBackNow, readBooks } from "./books.ts";
+import { readBooks } from "./books.ts";
 import type { Books, Violation } from "./checker/books.ts";
 import { check, type Minimum, shortfalls } from "./checker/check.ts";
-import { type Fault, type Pace, type Strike, unmet, until } from "./faults/fault.ts";
+import { type Fault, type Pace, type Strike, settingsOf, unmet, until } from "./faults/fault.ts";
 import { type Counts, countsOf, History, placementsOf } from "./history.ts";
+import { signUp } from "./people.ts";
+import { rest } from "./rest.ts";
 import { openSale } from "./shop.ts";
 import type { ProcessName, RoleName, System } from "./system.ts";
 import { LOAD, startCrowd } from "./workload.ts";
@@ -37,6 +36,8 @@ export const RESTS = "everything comes to rest";
 const MINIMUM: Minimum = { accepted: 50, refused: 5, unknown: 0 };
 /** The fault comes when the rush is on. */
 const ACCEPTED_BEFORE = 30;
+/** Signed up where the load needs them. */
+const MEMBERS = 16;
 const RUSH_TIMEOUT_MS = 15_000;
 /** How long buying goes on once everything is mended: what follows a fault is part of it. */
 const RUSH_AFTER_MS = 1_000;
@@ -54,7 +55,10 @@ export async function runScenario(system: System, fault: Fault, { seed, patience
   const sale = await openSale(system, fault.name);
   const history = new History();
   const stage = { system, sale, history, random: seededRandom(seed ^ 0x5eed), pace };
-  const crowd = startCrowd(system.apiUrl, sale, history, seed, { ...LOAD, ...fault.load });
+  const load = { ...LOAD, ...fault.load };
+  const knows = load.wallets !== undefined || load.refunds !== undefined;
+  const people = knows ? await signUp(system, sale.id, MEMBERS) : undefined;
+  const crowd = startCrowd({ apiUrl: system.apiUrl, sale, history, people }, seed, load);
 
   const deathsBefore = deathsOf(system);
   await until(() => history.accepted >= ACCEPTED_BEFORE, RUSH_TIMEOUT_MS);
@@ -91,7 +95,7 @@ export async function runScenario(system: System, fault: Fault, { seed, patience
       fault: fault.name,
       seed,
       fired: strike.fired,
-      evidence: strike.evidence,
+      evidence: [strike.evidence, fault.figures?.(stage, books)].filter((text) => text !== undefined).join("; "),
       counts,
       sellsAgainMs: firstAcceptedAfter(history, healedAtMs),
       atRestMs,
@@ -108,21 +112,8 @@ async function applySettings(
   fault: Fault,
   of: (settings: Readonly<Record<string, string>>) => Readonly<Record<string, string>>,
 ): Promise<void> {
-  for (const [role, settings] of Object.entries(fault.settings ?? {}))
+  for (const [role, settings] of Object.entries(settingsOf(fault, system)))
     await system.restart(role as RoleName, of(settings));
-}
-
-async function rest(system: System, saleId: string, patienceMs: number): Promise<string | undefined> {
-  const { pool, redis } = system;
-  const deadline = performance.now() + patienceMs;
-  const left = () => Math.max(0, deadline - performance.now());
-  const stock = new PartitionStock(redis, new KnownPositions());
-  const atRest = () => untilAtRest({ pool, stock, saleId }, left());
-  const motion = await atRest();
-  if (motion !== undefined || (await heldBackNow(system, saleId)) === 0) return motion;
-  // What comes back is a movement of its own.
-  if (!(await until(async () => (await heldBackNow(system, saleId)) === 0, left()))) return "units are held back";
-  return await atRest();
 }
 
 function firstAcceptedAfter(history: History, atMs: number): number | undefined {

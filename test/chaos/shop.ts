@@ -71,7 +71,8 @@ export async function restock(system: System, sale: Sale, product: number, quant
   }
 }
 
-async function asAdministrator(http: HttpClient): Promise<Record<string, string>> {
+/** Signs the administrator in. @returns the headers that show it */
+export async function asAdministrator(http: HttpClient): Promise<Record<string, string>> {
   const session = await create(http, "/api/v1/auth/login", ADMIN);
   return { authorization: `Bearer ${String(member(session, "accessToken"))}` };
 }
@@ -94,7 +95,8 @@ async function untilStocked(http: HttpClient, saleId: string, products: readonly
   }
 }
 
-async function create(http: HttpClient, path: string, body: unknown, headers: Record<string, string> = {}) {
+/** Posts. @throws when the API does not say that it did */
+export async function create(http: HttpClient, path: string, body: unknown, headers: Record<string, string> = {}) {
   const answer = await http.send({ method: "POST", path, body, headers });
   if (answer && answer.status < 300) return answer.body;
   throw new Error(`POST ${path}: ${answer?.status ?? "no answer"} ${JSON.stringify(answer?.body)}`);

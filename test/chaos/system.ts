@@ -23,7 +23,7 @@ import { scratchFolder } from "../support/scratch.ts";
 import { type Replica, startReplica } from "./replica.ts";
 
 export type ProcessName = "redis" | "postgres" | "gateway" | "persister" | "persister2" | "worker" | "api";
-export type RoleName = "persister" | "persister2" | "worker" | "api";
+export type RoleName = "persister" | "persister2" | "worker" | "api" | "gateway";
 export type PathName =
   | `${"api" | "persister" | "worker" | "cli" | "admin"}>redis`
   | `${"api" | "persister" | "worker" | "gateway" | "cli"}>postgres`
@@ -100,10 +100,10 @@ export async function startSystem(): Promise<System> {
     databaseUrl: postgresSpec.urlOf("onrush"),
   });
   const overrides: Partial<Record<RoleName, Settings>> = {};
-  const role = (name: RoleName | "gateway", kind: keyof typeof ENTRIES) =>
+  const role = (name: RoleName, kind: keyof typeof ENTRIES) =>
     roleSpec(name, ENTRIES[kind], logFile(name), () => ({
       ...environments[name],
-      ...(name === "gateway" ? {} : overrides[name]),
+      ...overrides[name],
     }));
   const specs: Record<ProcessName, ProcessSpec> = {
     redis: serverSpec(redisSpec),
@@ -200,7 +200,7 @@ function environmentsOf({
   paths,
   redisUrlOf,
   databaseUrl,
-}: Facts): Record<RoleName | "gateway", Record<string, string | undefined>> {
+}: Facts): Record<RoleName, Record<string, string | undefined>> {
   const postgresVia = (name: PathName) => via(databaseUrl, paths, name);
   const redisVia = (role: RedisRole, name: PathName) => via(redisUrlOf(role), paths, name);
   const common = {

@@ -129,10 +129,11 @@ function withinLimits({ products, orders, redis }: Books): Violation[] {
   const used = new Map<string, number>();
   for (const order of orders) {
     if (order.stockState !== "reserved" && order.stockState !== "sold") continue;
-    for (const { productId, quantity } of order.lines) {
+    for (const { productId, quantity, restocked } of order.lines) {
       if (!limits.has(productId)) continue;
       const field = `${order.customerId}|${productId}`;
-      used.set(field, (used.get(field) ?? 0) + quantity);
+      // What was written off is used up: only what is on sale again may be bought again.
+      used.set(field, (used.get(field) ?? 0) + quantity - restocked);
     }
   }
   const violations: Violation[] = [];
@@ -186,7 +187,7 @@ function gapless({ partitions, numbers, deadLetters, lostRanges }: Books): Viola
   return violations;
 }
 
-function positionOf({ epoch, seq }: { epoch: number; seq: number }): string {
+function positionOf({ epoch, seq }: { epoch: number | null; seq: number | null }): string {
   return `${epoch}-${seq}`;
 }
 

@@ -8,6 +8,8 @@ export interface OrderRow {
   readonly status: OrderStatus;
   readonly reason: CancelReason | null;
   readonly version: number;
+  /** The attempt whose charge succeeded after the order had been, or was being, cancelled. */
+  readonly lateCapture: number | null;
   readonly stockState: "reserved" | "sold" | "released" | "refused";
   readonly payable: number;
   readonly refundedAmount: number;
@@ -15,9 +17,56 @@ export interface OrderRow {
   readonly partition: number;
   readonly epoch: number;
   readonly seq: number;
-  readonly lines: readonly { readonly productId: string; readonly quantity: number }[];
+  readonly lines: readonly LineRow[];
   /** In the order of their versions. */
-  readonly timeline: readonly { readonly version: number; readonly status: OrderStatus; readonly atMs: number }[];
+  readonly timeline: readonly StepRow[];
+}
+
+/** Units. `restocked` are those of the returned that are on sale again; the others are written off. */
+export interface LineRow {
+  readonly productId: string;
+  readonly quantity: number;
+  readonly returned: number;
+  readonly restocked: number;
+}
+
+export interface StepRow {
+  readonly version: number;
+  readonly status: OrderStatus;
+  /** What had been given back by then, where the step gave some back. */
+  readonly refundedAmount: number | null;
+  readonly atMs: number;
+}
+
+export interface AttemptRow {
+  readonly orderId: string;
+  readonly attempt: number;
+  readonly method: PaidFrom;
+  readonly state: "started" | "succeeded" | "declined" | "failed";
+  readonly surplus: "owed" | "refunding" | null;
+}
+
+export type PaidFrom = "card" | "wallet";
+
+export interface RefundRow {
+  /** Its key at the provider too. */
+  readonly id: string;
+  readonly orderId: string;
+  readonly attempt: number;
+  readonly method: PaidFrom;
+  readonly scope: "part" | "whole" | "charge";
+  readonly amount: number;
+  readonly restock: boolean;
+  readonly state: "pending" | "succeeded" | "failed";
+  readonly lines: readonly { readonly productId: string; readonly quantity: number }[];
+}
+
+/** Units of an order that came back, as the ledger applied them. The id is the refund's. */
+export interface ReturnRow {
+  readonly movementId: string;
+  readonly orderId: string;
+  readonly restock: boolean;
+  readonly units: Readonly<Record<string, number>>;
 }
 
 export interface StockRow {
@@ -65,8 +114,9 @@ export interface HoldbackRow {
 
 export interface DeadLetterRow {
   readonly partition: number;
-  readonly epoch: number;
-  readonly seq: number;
+  /** `null` where it comes from no log. */
+  readonly epoch: number | null;
+  readonly seq: number | null;
   readonly orderId: string | null;
   readonly kind: string;
   readonly error: string;
@@ -86,13 +136,40 @@ export interface RedisPartition {
   readonly lag: number;
 }
 
-/** A line of the provider's ledger. The key is `order id:attempt`. */
+/** A line of the card provider's ledger, or of the wallets'. The key is `order id:attempt`. */
 export interface ChargeRow {
   readonly key: string;
+  readonly method: PaidFrom;
   readonly amount: number;
   readonly refunded: number;
-  readonly state: "succeeded" | "declined" | "error";
+  /** By the refunds' keys. */
+  readonly refunds: readonly { readonly key: string; readonly amount: number }[];
+  readonly state: "succeeded" | "declined" | "processing" | "error";
   readonly createdAtMs: number;
+}
+
+/** The books of all wallets there are. */
+export interface WalletBooks {
+  /** `balance` `null`: the shop's side. */
+  readonly accounts: readonly { readonly id: number; readonly owner: string; readonly balance: number | null }[];
+  /** In their order. */
+  readonly transfers: readonly WalletTransfer[];
+  /** What payments asked for and were answered: of every order, not of this sale's alone. */
+  readonly charges: readonly { readonly key: string; readonly amount: number; readonly refunded: number }[];
+}
+
+export interface WalletTransfer {
+  readonly id: number;
+  readonly kind: "deposit" | "charge" | "refund";
+  /** A charge's or a refund's key. */
+  readonly reference: string;
+  readonly debit: number;
+  readonly credit: number;
+  readonly amount: number;
+  /** Of the member's account after it. */
+  readonly balance: number;
+  /** Of a refund. */
+  readonly chargeKey: string | null;
 }
 
 export interface Books {
@@ -106,6 +183,12 @@ export interface Books {
   readonly holdbacks: readonly HoldbackRow[];
   readonly redis: readonly RedisPartition[];
   readonly charges: readonly ChargeRow[];
+  readonly attempts: readonly AttemptRow[];
+  readonly refunds: readonly RefundRow[];
+  readonly returns: readonly ReturnRow[];
+  readonly wallets: WalletBooks;
+  /** What the provider told and nobody has followed up. */
+  readonly eventsOpen: number;
 }
 
 /** What a fault is allowed to have changed; everything else must be as if it had not been. */
@@ -133,11 +216,24 @@ export interface Violation {
   readonly orderId?: string;
 }
 
-/** Units by product. */
-export function unitsOf(orders: readonly Pick<OrderRow, "lines">[]): Map<string, number> {
+interface Bought {
+  readonly productId: string;
+  readonly quantity: number;
+}
+
+/** Units by product; `of` says how many a line counts. */
+export function unitsOf<Line extends Bought>(
+  orders: readonly { readonly lines: readonly Line[] }[],
+  of: (line: Line) => number = ({ quantity }) => quantity,
+): Map<string, number> {
   const units = new Map<string, number>();
   for (const order of orders) {
-    for (const { productId, quantity } of order.lines) units.set(productId, (units.get(productId) ?? 0) + quantity);
+    for (const line of order.lines) units.set(line.productId, (units.get(line.productId) ?? 0) + of(line));
   }
   return units;
+}
+
+/** Units of a line that are not back. */
+export function unitsKept({ quantity, returned }: LineRow): number {
+  return quantity - returned;
 }

@@ -4,7 +4,9 @@ import { checkAcknowledged } from "./acknowledged.ts";
 import type { Allowances, Books, Violation } from "./books.ts";
 import { checkMoney } from "./money.ts";
 import { checkEnds } from "./orders.ts";
+import { checkRefunds } from "./refunds.ts";
 import { checkStock } from "./stock.ts";
+import { checkWallets } from "./wallets.ts";
 
 /** @returns every broken promise; empty when all hold */
 export function check(events: readonly HistoryEvent[], books: Books, allowed: Allowances = {}): Violation[] {
@@ -12,6 +14,8 @@ export function check(events: readonly HistoryEvent[], books: Books, allowed: Al
     ...checkStock(books, allowed),
     ...checkEnds(books, allowed),
     ...checkMoney(books),
+    ...checkRefunds(books),
+    ...checkWallets(books),
     ...checkAcknowledged(books, placementsOf(events), events, allowed),
   ];
 }

@@ -1,6 +1,14 @@
 // Promise 3: each accepted order reaches exactly one end along the transition table, and nothing is left behind.
 import { isAllowed, isTerminal, type OrderStatus } from "../../../engine/order-state.ts";
-import type { Allowances, Books, OrderRow, Violation } from "./books.ts";
+import {
+  type Allowances,
+  type Books,
+  type OrderRow,
+  type StepRow,
+  unitsKept,
+  unitsOf,
+  type Violation,
+} from "./books.ts";
 
 export function checkEnds(books: Books, allowed: Allowances): Violation[] {
   return [
@@ -20,13 +28,27 @@ function checkWay(order: OrderRow): Violation[] {
     broken(`version ${order.version}, but the timeline has ${timeline.map(({ version }) => version).join(", ")}`);
   }
   if (timeline[0]?.status !== "PENDING") broken(`it begins with ${timeline[0]?.status}`);
-  for (const [i, { status }] of timeline.entries()) {
-    const before = timeline[i - 1]?.status;
-    if (before !== undefined && !isAllowed(before, status)) broken(`${before} led to ${status}`);
+  let given = 0;
+  for (const [i, step] of timeline.entries()) {
+    const before = timeline[i - 1];
+    if (before && !isAllowed(before.status, step.status) && !isPartialRefund(before, step)) {
+      broken(`${before.status} led to ${step.status}`);
+    }
+    if (step.refundedAmount === null) continue;
+    if (step.refundedAmount <= given) broken(`${step.refundedAmount} had been given back, after ${given}`);
+    given = step.refundedAmount;
+  }
+  if (given !== order.refundedAmount) {
+    broken(`its timeline gave ${given} back, and ${order.refundedAmount} were given back`);
   }
   const last = timeline.at(-1)?.status;
   if (last !== order.status) broken(`it is ${order.status}, its timeline ends with ${last}`);
   return violations;
+}
+
+/** Some of the money went back, and the order stays what it is. */
+function isPartialRefund(before: StepRow, { status, refundedAmount }: StepRow): boolean {
+  return before.status === status && refundedAmount !== null && (status === "CONFIRMED" || status === "REFUND_PENDING");
 }
 
 /** What the ledger must hold for an order at its end. */
@@ -48,13 +70,22 @@ function checkEnd(order: OrderRow): Violation[] {
   if (!STOCK_AT_END[order.status]?.includes(order.stockState)) {
     violations.push(broken(`it is ${order.status} and its stock is ${order.stockState}`));
   }
-  if ((order.status === "CANCELLED") !== (order.reason !== null)) {
-    violations.push(broken(`it is ${order.status} and its reason is ${order.reason}`));
+  // What was paid after its cancellation and refunded keeps the reason why it was cancelled.
+  const last = order.timeline.findLast(({ status }) => status === "CANCELLED" || status === "CONFIRMED");
+  if ((last?.status === "CANCELLED") !== (order.reason !== null)) {
+    violations.push(broken(`it is ${order.status} after ${last?.status}, and its reason is ${order.reason}`));
+  }
+  if (order.status === "CANCELLED" && order.lateCapture !== null) {
+    violations.push(broken(`it is CANCELLED, was paid by attempt ${order.lateCapture}, and nobody decided about that`));
+  }
+  const kept = [...unitsOf([order], unitsKept).values()].reduce((sum, units) => sum + units, 0);
+  if (order.status === "REFUNDED" && order.stockState === "sold" && kept > 0) {
+    violations.push(broken(`it is REFUNDED, and ${kept} of its units are not back`));
   }
   return violations;
 }
 
-function nothingLeftBehind({ redis, partitions, holdbacks }: Books): Violation[] {
+function nothingLeftBehind({ redis, partitions, holdbacks, attempts, eventsOpen }: Books): Violation[] {
   const violations: Violation[] = [];
   const broken = (detail: string, orderId?: string) =>
     violations.push({ promise: 3, claim: "nothing is left behind", detail, ...(orderId && { orderId }) });
@@ -66,6 +97,11 @@ function nothingLeftBehind({ redis, partitions, holdbacks }: Books): Violation[]
   for (const { partition, productId, quantity, returned } of holdbacks) {
     if (!returned) broken(`partition ${partition}: ${quantity} units of ${productId} are still held back`);
   }
+  for (const { orderId, attempt, state, surplus } of attempts) {
+    if (state === "started") broken(`nobody knows what became of attempt ${attempt}`, orderId);
+    if (surplus === "owed") broken(`the charge of attempt ${attempt} is owed, and nobody gives it back`, orderId);
+  }
+  if (eventsOpen > 0) broken(`${eventsOpen} events of the payment provider were not followed up`);
   for (const { partition, state, reason } of partitions) {
     if (state !== "live") broken(`partition ${partition} is ${state}: ${reason}`);
   }
@@ -73,7 +109,7 @@ function nothingLeftBehind({ redis, partitions, holdbacks }: Books): Violation[]
 }
 
 function deadLetters({ deadLetters }: Books, { deadNumbers }: Allowances): Violation[] {
-  const unexplained = deadLetters.filter(({ seq }) => !deadNumbers?.has(seq));
+  const unexplained = deadLetters.filter(({ seq }) => seq === null || !deadNumbers?.has(seq));
   return unexplained.map(({ partition, epoch, seq, kind, error, orderId }) => ({
     promise: 3,
     claim: "no dead letters",

@@ -5,6 +5,7 @@ import {
   type HoldbackRow,
   type OrderRow,
   type StockRow,
+  unitsKept,
   unitsOf,
   type Violation,
 } from "./books.ts";
@@ -19,12 +20,18 @@ function conserved({ stock, redis, orders, holdbacks }: Books, { tamperedUnits }
   const broken = (detail: string) => violations.push({ promise: 1, claim: "every unit is accounted for", detail });
   for (const row of stock) {
     const name = nameOf(row);
-    if (row.allocated !== row.allocations) {
-      broken(`${name}: ${row.allocated} allocated, its allocations add up to ${row.allocations}`);
-    }
     const ofPartition = orders.filter((order) => order.partition === row.partition);
+    const gone = unitsOf(ofPartition, ({ returned, restocked }) => returned - restocked).get(row.productId) ?? 0;
+    if (row.allocated !== row.allocations - gone) {
+      broken(
+        `${name}: ${row.allocated} allocated, its allocations add up to ${row.allocations}, ${gone} were written off`,
+      );
+    }
     const inState = (state: OrderRow["stockState"]) =>
-      unitsOf(ofPartition.filter((order) => order.stockState === state)).get(row.productId) ?? 0;
+      unitsOf(
+        ofPartition.filter((order) => order.stockState === state),
+        unitsKept,
+      ).get(row.productId) ?? 0;
     for (const [figure, state] of [
       [row.reserved, "reserved"],
       [row.sold, "sold"],
@@ -77,7 +84,7 @@ function notOversold({ stock, orders, numbers }: Books, { guardMayRefuse }: Allo
       broken(`${nameOf(row)}: ${row.reserved} reserved and ${row.sold} sold of ${row.allocated}`);
     }
     const confirmed = orders.filter((order) => order.partition === row.partition && order.status === "CONFIRMED");
-    const units = unitsOf(confirmed).get(row.productId) ?? 0;
+    const units = unitsOf(confirmed, unitsKept).get(row.productId) ?? 0;
     if (units > row.allocated) broken(`${nameOf(row)}: ${units} units confirmed of ${row.allocated}`);
   }
   const refused = numbers.reduce((sum, number) => sum + number.refused, 0);

@@ -3,6 +3,7 @@
 import { deadlocks, serializationFailures } from "./conflicts.ts";
 import { crashDraw, crashPoints, crashWalks } from "./crash-points.ts";
 import type { Fault } from "./fault.ts";
+import { workersKilledAtRandom } from "./kills.ts";
 import {
   aofTailCut,
   everysecKilled,
@@ -53,6 +54,7 @@ export const FAULTS: readonly Fault[] = [
   chargeAnswerLost,
   gatewayKilled,
   paymentsHang,
+  workersKilledAtRandom,
   scriptsFlushed,
   clocksShifted,
   persisterFrozen,

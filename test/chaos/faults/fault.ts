@@ -49,13 +49,21 @@ export interface Fault {
   readonly load?: Partial<Load>;
   readonly minimum?: Partial<Minimum>;
   /** Settings that roles run with during it. */
-  readonly settings?: Partial<Record<RoleName, Settings>>;
+  readonly settings?: RoleSettings | ((system: System) => RoleSettings);
   /** Makes it happen while the rush is on, and mends it. */
   strike(stage: Stage): Promise<Strike>;
   /** What its row demands of the whole run. */
   verify?(stage: Stage, books: Books): readonly Violation[];
+  /** What there is to tell about the run beside the evidence. */
+  figures?(stage: Stage, books: Books): string;
   /** The system is of no use to the next fault. */
   readonly spoils?: boolean;
+}
+
+export type RoleSettings = Partial<Record<RoleName, Settings>>;
+
+export function settingsOf({ settings = {} }: Pick<Fault, "settings">, system: System): RoleSettings {
+  return typeof settings === "function" ? settings(system) : settings;
 }
 
 /** Bytes of a call of place.lua. */

@@ -1,0 +1,103 @@
+// Workers that are killed again and again, and the payment provider with them, while money moves: charges of every kind, and
+// refunds of every kind.
+import type { Books, OrderRow, Violation } from "../checker/books.ts";
+import { type Placement, placementsOf } from "../history.ts";
+import type { ProcessName } from "../system.ts";
+import { type Fault, pause, type Stage, unmet, untilMoreAccepted } from "./fault.ts";
+
+/** Every way in which a card behaves, by its token; what is paid by wallet counts as one more. */
+const TOKENS = [
+  "tok_ok",
+  "tok_declined",
+  "tok_insufficient",
+  "tok_slow",
+  "tok_timeout",
+  "tok_flaky",
+  "tok_error",
+  "tok_pending",
+] as const;
+const MEANS: readonly string[] = [...TOKENS, "wallet"];
+/** Such a card moves no money, whatever happens. */
+const NEVER_PAID: readonly string[] = ["tok_declined", "tok_insufficient", "tok_error"];
+
+/** From a start to the next kill, on average. */
+const LIFE_MS = { full: 2_500, short: 1_500 } as const;
+const DOWN_MS = 200;
+const KILLS_MAX = 60;
+const SELLS_WITHIN_MS = 20_000;
+
+interface Killing {
+  readonly kills: number;
+  readonly gatewayKills: number;
+  /** Goes on until so much has happened, too. */
+  isEnough(): boolean | Promise<boolean>;
+}
+
+/** Kills the worker at moments drawn from the seed. @returns how often it and the gateway were killed */
+async function killAgainAndAgain(stage: Stage, { kills, gatewayKills, isEnough }: Killing): Promise<[number, number]> {
+  const { system, random } = stage;
+  const hit = async (name: ProcessName) => {
+    const victim = system.process(name);
+    const { pid } = victim;
+    await victim.down("SIGKILL");
+    await pause(random, DOWN_MS);
+    await victim.start();
+    return victim.pid !== pid ? 1 : 0;
+  };
+  let [ofWorker, ofGateway] = [0, 0];
+  for (let n = 1; n <= KILLS_MAX && (ofWorker < kills || ofGateway < gatewayKills || !(await isEnough())); n += 1) {
+    await pause(random, LIFE_MS[stage.pace]);
+    // The provider dies with the worker the first time, and beside a worker that lives the second.
+    if (n === 2 || n === 3) ofGateway += await hit("gateway");
+    if (n !== 3) ofWorker += await hit("worker");
+  }
+  return [ofWorker, ofGateway];
+}
+
+const KILLS = { full: { kills: 8, orders: 200 }, short: { kills: 3, orders: 10 } } as const;
+
+export const workersKilledAtRandom: Fault = {
+  name: "workers-killed-at-random",
+  title:
+    "worker killed again and again, the gateway twice, under every card and the wallet: one capture an order, or none",
+  quick: true,
+  load: { ordersPerSecond: 90, wallets: 0.12, hardCards: { tokens: TOKENS, part: 0.9 } },
+  async strike(stage) {
+    const { kills, orders } = KILLS[stage.pace];
+    const least = () => Math.min(...MEANS.map((means) => paidBy(stage, means).length));
+    const [ofWorker, ofGateway] = await killAgainAndAgain(stage, {
+      kills,
+      gatewayKills: 2,
+      isEnough: () => least() >= orders,
+    });
+    const healedAtMs = stage.history.now;
+    await untilMoreAccepted(stage, 10, SELLS_WITHIN_MS);
+    return {
+      fired: least() >= orders ? ofWorker + ofGateway : 0,
+      planned: kills + 2,
+      evidence: `worker killed ${ofWorker} times, gateway ${ofGateway} times`,
+      healedAtMs,
+    };
+  },
+  verify: (stage, { orders }) =>
+    NEVER_PAID.flatMap((means) => {
+      const of = new Set(paidBy(stage, means).flatMap(({ orderIds }) => orderIds));
+      const paid = orders.filter(({ id, status }) => of.has(id) && status !== "CANCELLED");
+      return paid.map(({ id, status }): Violation => unmet("a refused card pays nothing", `${id} is ${status}`, 5));
+    }),
+  figures: (stage, books) => MEANS.map((means) => `${means} ${endsOf(stage, books, means)}`).join(", "),
+};
+
+/** Accepted placements that are paid so. */
+function paidBy({ history }: Stage, means: string): Placement[] {
+  return placementsOf(history.events).filter(
+    ({ payment, orderIds }) => orderIds.length > 0 && (payment?.token ?? payment?.method) === means,
+  );
+}
+
+/** `confirmed of all`. */
+function endsOf(stage: Stage, { orders }: Books, means: string): string {
+  const of = new Set(paidBy(stage, means).flatMap(({ orderIds }) => orderIds));
+  const ours = orders.filter(({ id }: OrderRow) => of.has(id));
+  return `${ours.filter(({ status }) => status === "CONFIRMED").length}/${ours.length}`;
+}
