@@ -267,6 +267,52 @@ describe("the decision about a late capture", () => {
   });
 });
 
+describe("a worker that dies between Redis' verdict and its own commit", () => {
+  const real = { pool, outbox, stock: shop.stock, onMoved: async () => undefined, log: silent };
+  const dying: LatePaymentOptions["stock"]["revive"] = async (...call) => {
+    await shop.stock.revive(...call);
+    throw new Error("the connection broke");
+  };
+
+  test("the units are taken once, and the order waits for the log", async () => {
+    const order = await paidLate();
+    await giveBack([order]);
+    const before = await shop.units();
+    await run(latePaymentSweep({ ...real, stock: { revive: dying } }));
+    const held = { ...before, available: before.available - 1, reserved: before.reserved + 1 };
+    expect(await shop.units()).toEqual(held);
+    await run(latePaymentSweep(real));
+    await run(latePaymentSweep(real));
+    expect(await shop.units()).toEqual(held);
+    expect(await look(order)).toMatchObject(WAITS);
+  });
+
+  test("a refusal stays one, though the units are back by then", async () => {
+    const order = await paidLate();
+    await giveBack([order]);
+    const others = await shop.reserve((await shop.units()).available);
+    await run(latePaymentSweep({ ...real, stock: { revive: dying } }));
+    expect(await look(order)).toMatchObject(WAITS);
+    await transition(pool, "cancel", others, "CUSTOMER");
+    await giveBack(others);
+    const before = await shop.units();
+    expect(before.available).toBeGreaterThan(0);
+    await run(latePaymentSweep(real));
+    expect(await look(order)).toMatchObject(REFUNDED);
+    expect(await shop.units()).toEqual(before);
+  });
+
+  /** Gives the units of orders back in Redis. */
+  async function giveBack(orders: readonly string[]): Promise<void> {
+    const rows = await pool.query<{ id: string; reservation: number }>(
+      "SELECT id, hold_reservation AS reservation FROM orders WHERE id = ANY($1::uuid[])",
+      [orders],
+    );
+    const holds = rows.rows.map(({ id, reservation }) => ({ orderId: id, reservation }));
+    expect(await shop.stock.release({ saleId: shop.saleId, partition: 0 }, 1, holds)).toMatchObject({ type: "OK" });
+  }
+});
+
 test("a charge beside the one that its order was paid by goes back alone, once", async () => {
   const [order = ""] = await shop.reserve(1, { onDecline: "hold" });
   await startPayments(pool, [order], 60_000);
