@@ -28,6 +28,7 @@ import {
 import { comparePositions, type Movement, type Position, type UnreadableLine } from "../engine/movement.ts";
 import type { Outbox } from "../engine/outbox/outbox.ts";
 import { type LedgerPlan, type LedgerState, orderIdsOf, planBatch, skusOf } from "./plan.ts";
+import { isMovementId } from "./planned-returns.ts";
 
 export type ApplyOutcome =
   /** Everything up to `position` is in Postgres. `reservation`: the highest number among the orders applied now. */
@@ -145,10 +146,7 @@ export async function returningIn(
       client,
       returns.map(({ orderId }) => orderId),
     ),
-    knownReturns: await listKnownReturns(
-      client,
-      returns.map(({ movementId }) => movementId),
-    ),
+    knownReturns: await listKnownReturns(client, returns.map(({ movementId }) => movementId).filter(isMovementId)),
   };
 }
 

@@ -18,6 +18,7 @@ export class PlannedReturns {
 
   /** Takes a return of an order that is sold. @returns why it cannot be taken, or `undefined` */
   take(of: ReturnedUnits, at: Position & { readonly atMs: number }): string | undefined {
+    if (!isMovementId(of.movementId)) return "its id is no UUID";
     if (this.#known.has(of.movementId)) return "the ledger has this return already";
     const lines = this.#lines.get(of.orderId) ?? [];
     for (const { sku, units } of of.units) {
@@ -50,4 +51,9 @@ export class PlannedReturns {
   get lines(): readonly ReturnedLine[] {
     return [...this.#lines.values()].flat().filter((line) => line.isChanged);
   }
+}
+
+/** Whether the ledger could have a return of this id. */
+export function isMovementId(id: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id);
 }

@@ -8,6 +8,8 @@ import { type LedgerState, orderIdsOf, planBatch, skusOf } from "../../../persis
 const COFFEE = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
 const PIZZA = "3c4d5e6f-7081-92a3-b4c5-def678901234";
 
+const id = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
+
 function state(
   figures: readonly [allocated: number, reserved: number, sold: number],
   orders: readonly LockedOrder[],
@@ -38,7 +40,7 @@ function returned(seq: number, ...returns: (Partial<ReturnedUnits> & { readonly 
   const full = returns.map(
     ({ count, ...given }, i): ReturnedUnits => ({
       ...{
-        movementId: `r${seq}.${i}`,
+        movementId: id(10 * seq + i),
         orderId: "a",
         buyer: "b",
         restock: true,
@@ -108,7 +110,7 @@ describe("a return", () => {
     expect(plan.returnedLines).toMatchObject([{ orderId: "a", line: 1, returned: 2, restocked: 2 }]);
     expect(plan.returns).toEqual([
       {
-        ...{ movementId: "r5.0", orderId: "a", restock: true, units: { [COFFEE]: 2 } },
+        ...{ movementId: id(50), orderId: "a", restock: true, units: { [COFFEE]: 2 } },
         ...{ epoch: 1, seq: 5, atMs: 7 },
       },
     ]);
@@ -146,11 +148,18 @@ describe("a return", () => {
   });
 
   it("that the ledger has, from before or from this batch, is set aside", () => {
-    const batch = [returned(5, { count: 1, movementId: "old" }, { count: 1, movementId: "new" })];
-    const again = returned(6, { count: 1, movementId: "new" });
-    const plan = planBatch([...batch, again], state([9, 0, 3], [sold], [line(1, 3)], ["old"]));
+    const batch = [returned(5, { count: 1, movementId: id(1) }, { count: 1, movementId: id(2) })];
+    const again = returned(6, { count: 1, movementId: id(2) });
+    const plan = planBatch([...batch, again], state([9, 0, 3], [sold], [line(1, 3)], [id(1)]));
     expect(plan.deadLetters.map(({ seq }) => seq)).toEqual([5, 6]);
     expect(plan.stock).toMatchObject([{ sold: 2 }]);
+  });
+
+  it("under an id that is none is set aside alone", () => {
+    const batch = returned(5, { count: 1, movementId: "refund-1" }, { count: 1 });
+    const plan = planBatch([batch], state([9, 0, 3], [sold], [line(1, 3)]));
+    expect(plan.deadLetters).toMatchObject([{ error: "its id is no UUID" }]);
+    expect(plan.movements).toMatchObject([{ quantity: 2, refused: 1 }]);
   });
 
   it("of an order that is not sold, or not known, is set aside", () => {
