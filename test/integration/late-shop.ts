@@ -65,14 +65,15 @@ export async function openLateShop() {
   return {
     ...shop,
     outbox,
-    /** Places orders of one unit by as many buyers. @returns their ids */
-    async place(sale: Sale, count: number, token: string): Promise<string[]> {
+    /** Places orders of one unit by as many buyers, without a token to be paid later. @returns their ids */
+    async place(sale: Sale, count: number, token?: string): Promise<string[]> {
+      const payment = token === undefined ? ({ method: "later" } as const) : ({ method: "card", token } as const);
       const orders = Array.from({ length: count }, () =>
         shop.engine.place({
           saleId: sale.saleId,
           customerId: randomUUID(),
           items: [{ productId: sale.productId, quantity: 1 }],
-          payment: { method: "card", token },
+          payment,
         }),
       );
       return (await Promise.all(orders)).map(({ orderId }) => orderId);

@@ -3,6 +3,9 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { wishCancelled } from "../../engine/ledger/cancellation.ts";
+import { transaction } from "../../engine/ledger/database.ts";
+import { requestPayment } from "../../engine/ledger/payment-requests.ts";
+import { redisNowMs } from "../../engine/redis/clock.ts";
 import { openTestSale } from "../support/assembly.ts";
 import { type Books, openLateShop, until } from "./late-shop.ts";
 
@@ -12,8 +15,7 @@ const ACTORS_AT_ONCE = 8;
 
 const shop = await openLateShop();
 
-const ACTIONS = ["customer", "operator", "deadline", "success"] as const;
-type Action = (typeof ACTIONS)[number];
+type Action = "customer" | "operator" | "deadline" | "success" | "payment";
 
 /** Does it. @returns whether a cancel says that it was the one */
 async function act(action: Action, orderId: string): Promise<boolean> {
@@ -28,7 +30,40 @@ async function act(action: Action, orderId: string): Promise<boolean> {
     case "success":
       await shop.decide([orderId]);
       return false;
+    case "payment": {
+      const nowMs = await redisNowMs(shop.redis);
+      await transaction(shop.pool, async (client) => {
+        const isDue = await requestPayment(client, orderId, { method: "card", token: "tok_ok" }, nowMs);
+        if (isDue) await shop.outbox.enqueue(client, "payment", [orderId]);
+      });
+      return false;
+    }
   }
+}
+
+/**
+ * Does all of the actions that each order has: of any combination, in a random order, some at a time.
+ *
+ * @returns the cancels that say that they were the one, by order
+ */
+async function race(orders: readonly string[], actions: readonly Action[]): Promise<Map<string, Action[]>> {
+  const seed = Date.now() % 1_000_000;
+  console.log(`seed ${seed}`);
+  // An order's actions are its number's bits, so that all combinations are there.
+  const combinations = 2 ** actions.length - 1;
+  const due = orders.flatMap((orderId, n) =>
+    actions.filter((_, bit) => ((n % combinations) + 1) & (1 << bit)).map((action) => ({ orderId, action })),
+  );
+  const [queue = []] = fc.sample(fc.shuffledSubarray(due, { minLength: due.length }), { seed, numRuns: 1 });
+  const winners = new Map<string, Action[]>();
+  const actor = async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const { orderId, action } = next;
+      if (await act(action, orderId)) winners.set(orderId, [...(winners.get(orderId) ?? []), action]);
+    }
+  };
+  await Promise.all(Array.from({ length: ACTORS_AT_ONCE }, actor));
+  return winners;
 }
 
 /** Waits until nothing moves any more: every order at an end, every attempt closed, every charge decided about. */
@@ -58,8 +93,6 @@ function expectHonest({ id, status, stockState, timeline, charges, givenBack, re
 }
 
 it("of customer, operator, deadline and success exactly one wins", async () => {
-  const seed = Date.now() % 1_000_000;
-  console.log(`seed ${seed}`);
   const sale = await openTestSale(shop, { stock: ORDERS, price: PRICE });
   const orders = await shop.place(sale, ORDERS, "tok_pending");
   await until(async () => {
@@ -70,20 +103,7 @@ it("of customer, operator, deadline and success exactly one wins", async () => {
     expect(pending.rowCount).toBe(ORDERS);
   });
 
-  // Each order has the actions of its number's bits, so that all combinations are there; all of them in a random order.
-  const due = orders.flatMap((orderId, n) =>
-    ACTIONS.filter((_, bit) => ((n % 15) + 1) & (1 << bit)).map((action) => ({ orderId, action })),
-  );
-  const [shuffled = []] = fc.sample(fc.shuffledSubarray(due, { minLength: due.length }), { seed, numRuns: 1 });
-  const winners = new Map<string, Action[]>();
-  const queue = [...shuffled];
-  const actor = async () => {
-    for (let next = queue.shift(); next; next = queue.shift()) {
-      const { orderId, action } = next;
-      if (await act(action, orderId)) winners.set(orderId, [...(winners.get(orderId) ?? []), action]);
-    }
-  };
-  await Promise.all(Array.from({ length: ACTORS_AT_ONCE }, actor));
+  const winners = await race(orders, ["customer", "operator", "deadline", "success"]);
   // What nobody decides is left pending for ever by the provider: all of it succeeds in the end.
   await until(async () => {
     await shop.decide(orders);
@@ -104,6 +124,27 @@ it("of customer, operator, deadline and success exactly one wins", async () => {
   expect(new Set([...winners.values()].flat())).toEqual(new Set(["customer", "operator"]));
   expect(books.some(({ timeline }) => timeline.join().endsWith("PAYING,PAID,CONFIRMED"))).toBe(true);
   expect(books.some(({ revivals, status }) => revivals === 1 && status === "CONFIRMED")).toBe(true);
+}, 120_000);
+
+it("of customer, operator, deadline and a payment that the buyer asks for exactly one wins", async () => {
+  const sale = await openTestSale(shop, { stock: ORDERS, price: PRICE });
+  const orders = await shop.place(sale, ORDERS);
+  await until(async () => expect(await shop.statuses(orders)).toEqual({ RESERVED: ORDERS }));
+  const winners = await race(orders, ["customer", "operator", "deadline", "payment"]);
+  await untilOver(orders);
+
+  const books = await shop.booksOf(orders);
+  for (const order of books) {
+    expectHonest(order);
+    const won = winners.get(order.id) ?? [];
+    expect(won.length).toBeLessThanOrEqual(1);
+    if (won.length === 1) expect(order).toMatchObject({ reason: won[0]?.toUpperCase() });
+    else expect(["CONFIRMED null", "CANCELLED EXPIRED"]).toContain(`${order.status} ${order.reason}`);
+  }
+  const sold = books.filter(({ status }) => status === "CONFIRMED").length;
+  await shop.expectStock(sale, { available: ORDERS - sold, reserved: 0, sold });
+  expect(sold).toBeGreaterThan(0);
+  expect(books.some(({ reason }) => reason === "EXPIRED")).toBe(true);
 }, 120_000);
 
 it("of a payment and a wish to cancel that comes with it exactly one wins", async () => {
