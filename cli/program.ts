@@ -76,7 +76,7 @@ export function createProgram(): Command {
   explainCommand(orders);
   honourCommand(orders);
 
-  const dead = group("dead", "what could not be applied to the ledger", [
+  const dead = group("dead", "what could not be applied to the ledger, and refunds that failed", [
     "onrush dead list",
     "onrush dead replay --all",
   ]);

@@ -17,6 +17,7 @@
 // An unknown outcome is never guessed: while the gateway cannot be asked, an order that is PAYING stays so for ever. What no
 // order waits for is given up in the end; a success that is told after that, by whatever way, is still heard.
 import type { AttemptEnd, TakenAttempt } from "../../../engine/ledger/payments.ts";
+import { ask } from "../gateway/ask.ts";
 import type { ChargeFacts, ChargeOutcome, PaymentGateway } from "../gateway/gateway.ts";
 
 export interface AttemptTiming {
@@ -226,31 +227,4 @@ function growing(passedMs: number, mostMs: number, { retryDelayMs }: AttemptTimi
 /** Delays are only made longer: what may be on its way must have arrived after them. */
 function spread(delayMs: number, { random }: AttemptSurroundings): number {
   return Math.ceil(delayMs * (1 + random() / 4));
-}
-
-/** Asks with a time limit. The race, and not the signal alone, ends it: a gateway may ignore the signal. */
-async function ask<T>(
-  timeoutMs: number,
-  call: (signal: AbortSignal) => Promise<T>,
-): Promise<T | { readonly type: "unknown"; readonly code: string }> {
-  const patience = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<{ type: "unknown"; code: string }>((resolve) => {
-    timer = setTimeout(() => {
-      resolve({ type: "unknown", code: "timeout" });
-      patience.abort(new Error("the gateway did not answer in time"));
-    }, timeoutMs);
-  });
-  const answer = call(patience.signal).catch((error: unknown) => ({ type: "unknown" as const, code: codeOf(error) }));
-  try {
-    return await Promise.race([answer, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** A word for an error; never its message, which could quote the request. */
-function codeOf(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return typeof code === "string" ? code.slice(0, 64) : "gateway_error";
 }
