@@ -133,6 +133,23 @@ describe("unsettled orders", () => {
     expect(await shop.units()).toEqual(after);
   });
 
+  test("those that have gone another way and hold units give them back; those whose stock has moved are left alone", async () => {
+    const before = await shop.units();
+    const [held = "", refused = "", sold = ""] = await shop.reserve(3, { status: "PAID" });
+    const become = "UPDATE orders SET status = $2, stock_state = $3 WHERE id = $1";
+    await shop.pool.query(become, [held, "REFUND_PENDING", "reserved"]);
+    await shop.pool.query(become, [refused, "CANCELLED", "refused"]);
+    await shop.pool.query(become, [sold, "REFUNDED", "sold"]);
+    await run(sweep);
+    const after = { ...before, available: before.available - 1, reserved: before.reserved + 1 };
+    expect(await shop.units()).toEqual(after);
+    await run(sweep);
+    expect(await shop.units()).toEqual(after);
+    await shop.pool.query(become, [sold, "CANCELLING", "reserved"]);
+    await run(sweep);
+    expect(await shop.units()).toEqual(before);
+  });
+
   test("one whose movement may be in the part of the log that Postgres does not have yet is left to it", async () => {
     const before = await shop.units();
     const orders = await shop.reserve(1, { status: "CANCELLING" });
