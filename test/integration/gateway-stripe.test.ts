@@ -184,6 +184,21 @@ describe("a call that goes wrong on its way", () => {
     expect(stripe.calls).toHaveLength(1);
   });
 
+  test("whoever gives up while others are served is not charged", async () => {
+    const gateway = open({ atOnceMax: 1 });
+    const answer = Promise.withResolvers<void>();
+    once(CREATE, answer.promise);
+    const first = gateway.charge(request(), patience());
+    await expect.poll(() => stripe.calls.length).toBe(1);
+    const [giving, second] = [new AbortController(), request()];
+    const outcome = gateway.charge(second, giving.signal);
+    giving.abort();
+    answer.resolve();
+    expect(await first).toEqual(SUCCEEDED);
+    expect(await outcome).toEqual({ type: "unsent", code: "not_sent_in_time" });
+    expect(stripe.books.intentsOf(second.key)).toEqual([]);
+  });
+
   test.for(["<html>bad gateway</html>", "a text", null, 7, [], {}])("an answer that says nothing: %j", async (body) => {
     once(CONFIRM, { status: 200, body });
     expect(await open().charge(request(), patience())).toMatchObject({ type: "unknown" });

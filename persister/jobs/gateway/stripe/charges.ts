@@ -12,20 +12,21 @@
 // Stripe forgets idempotency keys after a day at the earliest. An intent that comes new out of a look-up, for an attempt of
 // nearly that age, may not be the first of its key: then the search is asked, which has caught up by that time.
 import type Stripe from "stripe";
-import type { Circuit } from "../circuit.ts";
 import type { ChargeFacts, ChargeOutcome, ChargeRequest } from "../gateway.ts";
-import { ask, isTrouble, type Trouble, unknownOf } from "./client.ts";
+import { type Ask, isTrouble, type Trouble, unknownOf } from "./client.ts";
 
-export interface ChargeCircuits {
-  readonly charges: Circuit<object>;
-  readonly lookups: Circuit<object>;
+/** The kinds of calls. */
+export interface Asks {
+  readonly charges: Ask;
+  readonly refunds: Ask;
+  readonly lookups: Ask;
 }
 
 export interface StripeCharges {
   charge(request: ChargeRequest, signal: AbortSignal): Promise<ChargeOutcome>;
-  lookup(key: string, facts: ChargeFacts | undefined): Promise<ChargeOutcome | "none">;
+  lookup(key: string, signal: AbortSignal, facts: ChargeFacts | undefined): Promise<ChargeOutcome | "none">;
   /** The intent of a charge that succeeded, by a search. */
-  findIntent(key: string): Promise<{ readonly id: string } | "none" | Trouble>;
+  findIntent(key: string, signal: AbortSignal): Promise<{ readonly id: string } | "none" | Trouble>;
 }
 
 type Intent = Stripe.PaymentIntent;
@@ -36,9 +37,9 @@ const KEY_KEPT_S = 23 * 3_600;
 /** Stripe's unit of these is not ISO 4217's minor unit, in which amounts are counted here. */
 const OTHER_UNITS = new Set(["ISK", "MGA", "UGX"]);
 
-export function stripeCharges(api: Stripe, circuits: ChargeCircuits): StripeCharges {
-  const create = (circuit: Circuit<object>, key: string, { amount, currency }: ChargeFacts) =>
-    ask(circuit, () =>
+export function stripeCharges(api: Stripe, asks: Pick<Asks, "charges" | "lookups">): StripeCharges {
+  const create = (ask: Ask, key: string, { amount, currency }: ChargeFacts, signal: AbortSignal) =>
+    ask(signal, () =>
       api.paymentIntents.create(
         {
           amount,
@@ -50,71 +51,69 @@ export function stripeCharges(api: Stripe, circuits: ChargeCircuits): StripeChar
         { idempotencyKey: key },
       ),
     );
-  const confirm = (id: string, key: string, token: string) =>
-    ask(circuits.charges, () =>
+  const confirm = (id: string, key: string, token: string, signal: AbortSignal) =>
+    asks.charges(signal, () =>
       api.paymentIntents.confirm(id, { ...methodOf(token), off_session: true }, { idempotencyKey: `${key}:confirm` }),
     );
-  const read = (id: string) => ask(circuits.lookups, () => api.paymentIntents.retrieve(id));
+  const read = (id: string, signal: AbortSignal) => asks.lookups(signal, () => api.paymentIntents.retrieve(id));
 
   /** What the intent has come to. One that waits for its customer is cancelled: nobody is there to act. */
-  async function endOf(intent: Intent): Promise<Kept> {
+  async function endOf(intent: Intent, signal: AbortSignal): Promise<Kept> {
     if (intent.status !== "requires_action") return keptBy(intent);
-    const canceled = await ask(circuits.lookups, () => api.paymentIntents.cancel(intent.id));
+    const canceled = await asks.lookups(signal, () => api.paymentIntents.cancel(intent.id));
     // It may have ended meanwhile.
-    const now = isTrouble(canceled) ? await read(intent.id) : canceled;
+    const now = isTrouble(canceled) ? await read(intent.id, signal) : canceled;
     if (isTrouble(now) || now.status === "requires_action") return { type: "unknown", code: "requires_action" };
     return now.status === "canceled" ? { type: "declined", code: "authentication_required" } : keptBy(now);
   }
 
   /** By the one way that is left without the first call's parameters. */
-  async function search(key: string): Promise<Intent | "none" | Trouble> {
+  async function search(key: string, signal: AbortSignal): Promise<Intent | "none" | Trouble> {
     const query = `metadata['key']:'${key.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
-    const found = await ask(circuits.lookups, () => api.paymentIntents.search({ query, limit: 100 }));
+    const found = await asks.lookups(signal, () => api.paymentIntents.search({ query, limit: 100 }));
     if (isTrouble(found)) return found;
     return found.data.toSorted((a, b) => closenessToMoney(b) - closenessToMoney(a))[0] ?? "none";
   }
 
-  async function lookupBySearch(key: string): Promise<Kept> {
-    const found = await search(key);
+  async function lookupBySearch(key: string, signal: AbortSignal): Promise<Kept> {
+    const found = await search(key, signal);
     if (found === "none") return "none";
     if (isTrouble(found)) return unknownOf(found);
-    const now = await read(found.id);
-    return isTrouble(now) ? unknownOf(now) : await endOf(now);
+    const now = await read(found.id, signal);
+    return isTrouble(now) ? unknownOf(now) : await endOf(now, signal);
   }
 
   return {
     async charge({ key, token, ...facts }, signal) {
       if (OTHER_UNITS.has(facts.currency)) return { type: "failed", code: "currency_unsupported", retryable: false };
-      if (signal.aborted) return GIVEN_UP;
-      const intent = await create(circuits.charges, key, facts);
+      const intent = await create(asks.charges, key, facts, signal);
       if (isTrouble(intent)) return asUnmoved(intent);
-      // Whoever has given up must not be charged now: nobody would ask about it for a while.
-      if (signal.aborted) return GIVEN_UP;
-      const confirmed = await confirm(intent.id, key, token);
+      // Whoever has given up by now is not charged any more: nobody would ask about it for a while.
+      const confirmed = await confirm(intent.id, key, token, signal);
       if (!isTrouble(confirmed) && confirmed.status === "succeeded") return { type: "succeeded", reference: intent.id };
       if (isTrouble(confirmed) && !isOfThePast(confirmed)) return outcomeOf(confirmed);
       // What an earlier call was answered may be true no more.
-      const now = await read(intent.id);
+      const now = await read(intent.id, signal);
       if (isTrouble(now)) return unknownOf(now);
-      const kept = await endOf(now);
+      const kept = await endOf(now, signal);
       return kept === "none" ? { type: "unknown", code: isTrouble(confirmed) ? confirmed.code : now.status } : kept;
     },
 
-    async lookup(key, facts) {
+    async lookup(key, signal, facts) {
       if (!facts) {
-        const found = await lookupBySearch(key);
+        const found = await lookupBySearch(key, signal);
         // It may be too new to be found.
         return found === "none" ? { type: "unknown", code: "not_found_by_search" } : found;
       }
       if (OTHER_UNITS.has(facts.currency)) return "none";
-      const intent = await create(circuits.lookups, key, facts);
+      const intent = await create(asks.lookups, key, facts, signal);
       if (isTrouble(intent)) return neverCreated(intent) ? "none" : unknownOf(intent);
-      const now = await read(intent.id);
+      const now = await read(intent.id, signal);
       if (isTrouble(now)) return unknownOf(now);
-      const kept = await endOf(now);
+      const kept = await endOf(now, signal);
       const { startedAt } = facts;
       const mayBeSecond = kept === "none" && startedAt && now.created - startedAt.getTime() / 1_000 > KEY_KEPT_S;
-      return mayBeSecond ? await lookupBySearch(key) : kept;
+      return mayBeSecond ? await lookupBySearch(key, signal) : kept;
     },
 
     findIntent: search,
@@ -163,8 +162,6 @@ function neverCreated({ trouble, replayed, code }: Trouble): boolean {
 function isOfThePast({ trouble, replayed, code }: Trouble): boolean {
   return code === "payment_intent_unexpected_state" || (trouble === "unknown" && replayed);
 }
-
-const GIVEN_UP: ChargeOutcome = { type: "unsent", code: "not_sent_in_time" };
 
 /** Of a confirm call. */
 function outcomeOf({ trouble, code }: Trouble): ChargeOutcome {

@@ -8,6 +8,7 @@
 //   409, 5xx, no answer, an unreadable one unknown: it may have been done. 409: another call is out under the same key
 import http from "node:http";
 import https from "node:https";
+import { bulkhead, isBulkheadRejectedError, isTaskCancelledError } from "cockatiel";
 import Stripe from "stripe";
 import type { Circuit } from "../circuit.ts";
 import { UNCONNECTED } from "../http-client.ts";
@@ -21,8 +22,6 @@ export interface StripeClientOptions {
   /** Where the API is, when not at Stripe's. */
   readonly url?: string | undefined;
   readonly timeoutMs: number;
-  /** Further calls wait for a connection. */
-  readonly connectionsMax: number;
 }
 
 export interface StripeClient {
@@ -31,10 +30,10 @@ export interface StripeClient {
   close(): void;
 }
 
-export function openStripe({ apiKey, url, timeoutMs, connectionsMax }: StripeClientOptions): StripeClient {
+export function openStripe({ apiKey, url, timeoutMs }: StripeClientOptions): StripeClient {
   const base = url === undefined ? undefined : new URL(url);
   const { Agent } = base?.protocol === "http:" ? http : https;
-  const agent = new Agent({ keepAlive: true, maxSockets: connectionsMax, scheduling: "lifo" });
+  const agent = new Agent({ keepAlive: true, scheduling: "lifo" });
   const api = new Stripe(apiKey, {
     apiVersion: API_VERSION,
     ...(base && {
@@ -98,14 +97,29 @@ export function unknownOf({ trouble, code }: Trouble): { readonly type: "unsent"
   return { type: trouble === "unsent" ? "unsent" : "unknown", code };
 }
 
-/** The answer, or what its absence says. */
-export async function ask<T extends object>(circuit: Circuit<object>, call: () => Promise<T>): Promise<T | Trouble> {
-  const said = await circuit.pass(() => call().catch(troubleOf));
-  // The circuit passes on what it was given.
-  return said === undefined ? CIRCUIT_OPEN : (said as T | Trouble);
+/** Makes a call, unless `signal` has ended before its turn came. @returns the answer, or what its absence says */
+export type Ask = <T extends object>(signal: AbortSignal, call: () => Promise<T>) => Promise<T | Trouble>;
+
+/**
+ * Asks through a circuit, so many calls at once; others wait for their turn here and not for a connection, where the client
+ * would neither count their time nor take them back.
+ */
+export function asker(circuit: Circuit<object>, atOnceMax: number): Ask {
+  const turns = bulkhead(atOnceMax, WAITING_MAX);
+  return async <T extends object>(signal: AbortSignal, call: () => Promise<T>) => {
+    try {
+      const said = await turns.execute(() => circuit.pass(() => call().catch(troubleOf)), signal);
+      // The circuit passes on what it was given.
+      return said === undefined ? troubleWith("unsent", "circuit_open") : (said as T | Trouble);
+    } catch (error) {
+      if (isTaskCancelledError(error)) return troubleWith("unsent", "not_sent_in_time");
+      if (isBulkheadRejectedError(error)) return troubleWith("unsent", "too_many_calls");
+      throw error;
+    }
+  };
 }
 
-const CIRCUIT_OPEN: Trouble = troubleWith("unsent", "circuit_open");
+const WAITING_MAX = 10_000;
 
 function troubleWith(trouble: Trouble["trouble"], code: string): Trouble {
   return { trouble, code, parameter: undefined, replayed: false, outage: true };

@@ -5,14 +5,17 @@
 // chain of idempotency keys, and goes one further when it meets a refusal, or a refund that has failed, which was there
 // before: whoever asks goes along the same chain, so that no two refunds come of one key.
 import type Stripe from "stripe";
-import type { Circuit } from "../circuit.ts";
 import type { RefundOutcome, RefundRequest } from "../gateway.ts";
-import type { StripeCharges } from "./charges.ts";
-import { ask, isTrouble, type Trouble, unknownOf } from "./client.ts";
+import type { Asks, StripeCharges } from "./charges.ts";
+import { isTrouble, type Trouble, unknownOf } from "./client.ts";
 
 export interface StripeRefunds {
   refund(request: RefundRequest, signal: AbortSignal): Promise<RefundOutcome>;
-  lookup(key: string, facts: Omit<RefundRequest, "key"> | undefined): Promise<RefundOutcome | "none">;
+  lookup(
+    key: string,
+    signal: AbortSignal,
+    facts: Omit<RefundRequest, "key"> | undefined,
+  ): Promise<RefundOutcome | "none">;
 }
 
 type Of = Pick<RefundRequest, "chargeKey" | "chargeReference">;
@@ -30,20 +33,20 @@ const PAGES_MAX = 10;
 
 export function stripeRefunds(
   api: Stripe,
-  circuits: { readonly refunds: Circuit<object>; readonly lookups: Circuit<object> },
+  asks: Pick<Asks, "refunds" | "lookups">,
   { findIntent }: Pick<StripeCharges, "findIntent">,
 ): StripeRefunds {
-  async function intentOf({ chargeKey, chargeReference }: Of): Promise<string | "none" | Trouble> {
+  async function intentOf({ chargeKey, chargeReference }: Of, signal: AbortSignal): Promise<string | "none" | Trouble> {
     if (chargeReference !== undefined) return chargeReference;
-    const found = await findIntent(chargeKey);
+    const found = await findIntent(chargeKey, signal);
     return found === "none" || isTrouble(found) ? found : found.id;
   }
 
-  async function given(intent: string, key: string): Promise<Given | Trouble> {
+  async function given(intent: string, key: string, signal: AbortSignal): Promise<Given | Trouble> {
     let [good, failed, after] = [undefined as Stripe.Refund | undefined, 0, undefined as string | undefined];
     for (let page = 0; page < PAGES_MAX; page += 1) {
       const params = { payment_intent: intent, limit: PAGE, ...(after !== undefined && { starting_after: after }) };
-      const refunds = await ask(circuits.lookups, () => api.refunds.list(params));
+      const refunds = await asks.lookups(signal, () => api.refunds.list(params));
       if (isTrouble(refunds)) return refunds;
       for (const refund of refunds.data.filter(({ metadata }) => metadata?.["key"] === key)) {
         if (refund.status === "failed" || refund.status === "canceled") failed += 1;
@@ -57,29 +60,28 @@ export function stripeRefunds(
 
   return {
     async refund({ key, amount, ...of }, signal) {
-      const intent = await intentOf(of);
+      const intent = await intentOf(of, signal);
       if (intent === "none") return CHARGE_NOT_FOUND;
       if (typeof intent !== "string") return unmoved(intent);
-      const before = await given(intent, key);
+      const before = await given(intent, key, signal);
       if (isTrouble(before)) return unmoved(before);
       if (before.good) return before.good.amount === amount ? outcomeOf(before.good) : KEY_REUSED;
       const params = { payment_intent: intent, amount, metadata: { key } };
       for (let link = before.failed + 1; link <= CHAIN_MAX; link += 1) {
-        if (signal.aborted) return { type: "unsent", code: "not_sent_in_time" };
         const options = { idempotencyKey: link === 1 ? key : `${key}:${link}` };
-        const refund = await ask(circuits.refunds, () => api.refunds.create(params, options));
+        const refund = await asks.refunds(signal, () => api.refunds.create(params, options));
         if (!isTrouble(refund)) return outcomeOf(refund);
         if (!refund.replayed || refund.trouble === "unknown") return troubleOutcome(refund);
       }
       return { type: "failed", code: "refused_too_often", retryable: false };
     },
 
-    async lookup(key, facts) {
+    async lookup(key, signal, facts) {
       if (!facts) return { type: "unknown", code: "charge_unknown" };
-      const intent = await intentOf(facts);
+      const intent = await intentOf(facts, signal);
       if (intent === "none") return { type: "unknown", code: "not_found_by_search" };
       if (typeof intent !== "string") return unknownOf(intent);
-      const found = await given(intent, key);
+      const found = await given(intent, key, signal);
       if (isTrouble(found)) return unknownOf(found);
       return found.good ? outcomeOf(found.good) : "none";
     },

@@ -2,7 +2,7 @@
 import { CIRCUIT_TIMING, type CircuitListener, type CircuitTiming, openCircuit } from "../circuit.ts";
 import type { PaymentProvider } from "../gateway.ts";
 import { stripeCharges } from "./charges.ts";
-import { isTrouble, openStripe } from "./client.ts";
+import { asker, isTrouble, openStripe } from "./client.ts";
 import { stripeRefunds } from "./refunds.ts";
 
 export interface StripeGatewayOptions {
@@ -12,30 +12,31 @@ export interface StripeGatewayOptions {
   readonly url?: string | undefined;
   /** How long one call may take; a charge is two. */
   readonly timeoutMs?: number;
-  readonly connectionsMax?: number;
+  /** Calls at once of each kind: charges, refunds, look-ups. */
+  readonly atOnceMax?: number;
   readonly circuit?: Partial<CircuitTiming>;
   /** Hears of the circuits `charges`, `refunds` and `lookups`. */
   readonly onCircuit?: CircuitListener;
 }
 
 /** Two calls within the patience that a charge is waited for. Stripe takes 100 writes a second of an account by default. */
-const DEFAULTS = { timeoutMs: 6_000, connectionsMax: 64 };
+const DEFAULTS = { timeoutMs: 6_000, atOnceMax: 64 };
 
 /** Opens the adapter; it connects when it is first used. */
 export function stripeGateway(options: StripeGatewayOptions): PaymentProvider {
-  const { apiKey, url, timeoutMs, connectionsMax } = { ...DEFAULTS, ...options };
-  const { api, close } = openStripe({ apiKey, url, timeoutMs, connectionsMax });
+  const { apiKey, url, timeoutMs, atOnceMax } = { ...DEFAULTS, ...options };
+  const { api, close } = openStripe({ apiKey, url, timeoutMs });
   const timing = { ...CIRCUIT_TIMING, ...options.circuit };
-  const circuit = (name: string) =>
-    openCircuit<object>(name, (said) => isTrouble(said) && said.outage, timing, options.onCircuit);
-  const circuits = { charges: circuit("charges"), refunds: circuit("refunds"), lookups: circuit("lookups") };
-  const charges = stripeCharges(api, circuits);
-  const refunds = stripeRefunds(api, circuits, charges);
+  const isOutage = (said: object) => isTrouble(said) && said.outage;
+  const asking = (circuit: string) => asker(openCircuit(circuit, isOutage, timing, options.onCircuit), atOnceMax);
+  const asks = { charges: asking("charges"), refunds: asking("refunds"), lookups: asking("lookups") };
+  const charges = stripeCharges(api, asks);
+  const refunds = stripeRefunds(api, asks, charges);
   return {
     charge: (request, signal) => charges.charge(request, signal),
-    lookup: (key, _signal, facts) => charges.lookup(key, facts),
+    lookup: (key, signal, facts) => charges.lookup(key, signal, facts),
     refund: (request, signal) => refunds.refund(request, signal),
-    lookupRefund: (key, _signal, facts) => refunds.lookup(key, facts),
+    lookupRefund: (key, signal, facts) => refunds.lookup(key, signal, facts),
     async close() {
       close();
     },
