@@ -115,7 +115,7 @@ export class Payments {
   /**
    * Asks the gateway about attempts by their keys, `orderId:attempt`, whatever they have come to, and records what it has
    * decided. An open one is not charged by this and keeps its delay; one that has succeeded is not asked about; keys that
-   * are none are passed over. @throws when the gateway did not answer for some, after recording the others
+   * are none are passed over. @throws when some could not be asked about or recorded, after recording the others
    */
   async recheck(keys: readonly string[]): Promise<void> {
     const found = await findAttempts(this.#deps.pool, keys.flatMap(keyOf));
@@ -131,7 +131,7 @@ export class Payments {
         ).then(() => undefined),
       );
     }
-    if (unanswered.length > 0) throw new Error(`the gateway did not answer for ${unanswered.slice(0, 10).join(", ")}`);
+    if (unanswered.length > 0) throw new Error(`nothing was learnt about ${unanswered.slice(0, 10).join(", ")}`);
   }
 
   /** Takes the leases from processes of this machine that are gone; a sweep sends their payments jobs at once. */
@@ -172,7 +172,7 @@ export class Payments {
     }
   }
 
-  /** @returns whether the gateway answered */
+  /** Never rejects. @returns whether the gateway answered and what it said is recorded */
   async #recheckOne(known: KnownAttempt): Promise<boolean> {
     const { orderId, attempt, method } = known;
     const found = await askAbout(this.#deps.gatewayOf(method), `${orderId}:${attempt}`, known, this.#timing);
@@ -180,7 +180,12 @@ export class Payments {
     const result = endOf(found);
     // A closed attempt has had its refusal; an open one without an end has its delay.
     if (result && (known.state === "started" || result.state === "succeeded")) {
-      await this.#recorder.submit({ orderId, attempt, result });
+      try {
+        await this.#recorder.submit({ orderId, attempt, result });
+      } catch (error) {
+        this.#deps.log.error({ err: error, order: orderId }, "a payment's outcome could not be recorded");
+        return false;
+      }
     }
     return found.type !== "unsent" && found.type !== "unknown";
   }
