@@ -43,8 +43,8 @@ export async function readOrders(db: Queryable, ids: readonly string[]): Promise
 }
 
 /**
- * The order as it was at a version of its timeline, or `undefined` when there is no such version. Amounts and deadline
- * are today's: the timeline does not have them.
+ * The order as it was at a version of its timeline, or `undefined` when there is no such version. The deadline is today's:
+ * the timeline does not have it.
  */
 export function viewAt(view: OrderView, version: number): OrderView | undefined {
   if (version === view.version) return view;
@@ -55,8 +55,10 @@ export function viewAt(view: OrderView, version: number): OrderView | undefined 
   const reason = timeline.findLast((earlier) => earlier.reason !== undefined)?.reason;
   const fulfilled = timeline.findLast((earlier) => earlier.fulfilment !== undefined);
   const fulfilment = fulfilled?.fulfilment ? { ...fulfilled.fulfilment, at: fulfilled.at } : null;
+  const refundedAmount = timeline.findLast((earlier) => earlier.refundedAmount !== undefined)?.refundedAmount ?? 0;
   const { reason: _, ...rest } = view;
-  return { ...rest, status: step.status, ...(reason && { reason }), fulfilment, version, updatedAt: step.at, timeline };
+  const then = { status: step.status, ...(reason && { reason }), fulfilment, refundedAmount, version };
+  return { ...rest, ...then, updatedAt: step.at, timeline };
 }
 
 async function findPending({ redis, engine }: OrderSource, ids: readonly string[]): Promise<Map<string, OrderView>> {

@@ -252,6 +252,15 @@ describe("subscribers", () => {
       client.states(`orders/${orderId}`).find(({ data }) => data?.status === "REFUNDED"),
     );
     expect(last.data).toEqual(await read(orderId));
+    // Whoever comes back is told what was missed, as it was then.
+    const late = await open(server.url);
+    late.subscribe(`orders/${orderId}`, (last.version ?? 0) - 3);
+    await late.until(() => late.states(`orders/${orderId}`).length === 3);
+    expect(late.states(`orders/${orderId}`).map(({ data }) => [data?.status, data?.refundedAmount])).toEqual([
+      ["CONFIRMED", 500],
+      ["REFUND_PENDING", 500],
+      ["REFUNDED", 2_000],
+    ]);
     const versions = client.states(`orders/${orderId}`).map(({ version }) => version ?? 0);
     expect(versions).toEqual([...new Set(versions)].toSorted((a, b) => a - b));
   });

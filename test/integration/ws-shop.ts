@@ -143,6 +143,7 @@ export interface Message {
 export interface StateData {
   readonly status: string;
   readonly state: string;
+  readonly refundedAmount: number;
   readonly version: number;
   readonly timeline: readonly object[];
   readonly items: readonly { readonly remaining: number }[];
