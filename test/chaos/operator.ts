@@ -1,6 +1,7 @@
 // The operator of a chaos run: what a person would do at a terminal, by the real admin CLI.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { System } from "./system.ts";
 
@@ -49,4 +50,21 @@ export async function rebuild(system: System, saleId?: string): Promise<Rebuilt[
   const { code, output, said } = await onrush(system, "stock", "rebuild", ...only, "--apply", "--json").ended;
   if (code !== 0) throw new Error(`stock rebuild --apply ended with ${code}: ${said}`);
   return JSON.parse(output) as Rebuilt[];
+}
+
+/** Makes the signed proof of a sale and verifies it. @returns what does not hold */
+export async function failingProof(system: System, saleId: string): Promise<string | undefined> {
+  const [proof, ledger] = ["proof.json", "jsonl"].map((end) => path.join(system.folder, `${saleId}.${end}`)) as [
+    string,
+    string,
+  ];
+  const files = ["--ledger", ledger];
+  for (const args of [
+    ["prove", "--sale", saleId, "--out", proof, ...files],
+    ["verify", proof, ...files],
+  ]) {
+    const { code, output, said } = await onrush(system, "stock", ...args).ended;
+    if (code !== 0) return `stock ${args[0]} ended with ${code}: ${said} ${output}`;
+  }
+  return undefined;
 }

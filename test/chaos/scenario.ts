@@ -87,6 +87,7 @@ export async function runScenario(system: System, fault: Fault, { seed, patience
     ...(deaths === 0 ? [] : [unmet("no process dies by itself", `${deaths} did`)]),
     ...check(history.events, books, strike.allowances),
     ...(strike.broken ?? []),
+    ...((await fault.atRest?.(stage)) ?? []),
     ...(fault.verify?.(stage, books) ?? []),
   ];
   await applySettings(system, fault, () => ({}));

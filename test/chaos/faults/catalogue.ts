@@ -3,7 +3,8 @@
 import { deadlocks, serializationFailures } from "./conflicts.ts";
 import { crashDraw, crashPoints, crashWalks } from "./crash-points.ts";
 import type { Fault } from "./fault.ts";
-import { workersKilledAtRandom } from "./kills.ts";
+import { refundsUnderKills, workersKilledAtRandom } from "./kills.ts";
+import { paidAfterExpiry } from "./late-payments.ts";
 import {
   aofTailCut,
   everysecKilled,
@@ -55,6 +56,8 @@ export const FAULTS: readonly Fault[] = [
   gatewayKilled,
   paymentsHang,
   workersKilledAtRandom,
+  paidAfterExpiry,
+  refundsUnderKills,
   scriptsFlushed,
   clocksShifted,
   persisterFrozen,

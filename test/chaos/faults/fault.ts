@@ -52,6 +52,8 @@ export interface Fault {
   readonly settings?: RoleSettings | ((system: System) => RoleSettings);
   /** Makes it happen while the rush is on, and mends it. */
   strike(stage: Stage): Promise<Strike>;
+  /** What its row demands once everything is at rest, asked while the system runs. */
+  atRest?(stage: Stage): Promise<readonly Violation[]>;
   /** What its row demands of the whole run. */
   verify?(stage: Stage, books: Books): readonly Violation[];
   /** What there is to tell about the run beside the evidence. */

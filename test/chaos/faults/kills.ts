@@ -2,6 +2,7 @@
 // refunds of every kind.
 import type { Books, OrderRow, Violation } from "../checker/books.ts";
 import { type Placement, placementsOf } from "../history.ts";
+import { failingProof } from "../operator.ts";
 import type { ProcessName } from "../system.ts";
 import { type Fault, pause, type Stage, unmet, untilMoreAccepted } from "./fault.ts";
 
@@ -100,4 +101,50 @@ function endsOf(stage: Stage, { orders }: Books, means: string): string {
   const of = new Set(paidBy(stage, means).flatMap(({ orderIds }) => orderIds));
   const ours = orders.filter(({ id }: OrderRow) => of.has(id));
   return `${ours.filter(({ status }) => status === "CONFIRMED").length}/${ours.length}`;
+}
+
+const REFUND_KILLS = { full: { kills: 8, refunds: 200 }, short: { kills: 3, refunds: 25 } } as const;
+
+export const refundsUnderKills: Fault = {
+  name: "refunds-under-kills",
+  title:
+    "refunds of every kind while worker and gateway are killed: each once at the provider, units back once, proof valid",
+  quick: true,
+  load: { wallets: 0.25, refunds: 0.6 },
+  async strike(stage) {
+    const { kills, refunds } = REFUND_KILLS[stage.pace];
+    const asked = () => refundsAskedFor(stage);
+    const isEnough = () => asked() >= refunds;
+    const [ofWorker, ofGateway] = await killAgainAndAgain(stage, { kills, gatewayKills: 2, isEnough });
+    const healedAtMs = stage.history.now;
+    await untilMoreAccepted(stage, 10, SELLS_WITHIN_MS);
+    return {
+      fired: isEnough() ? ofWorker + ofGateway : 0,
+      planned: kills + 2,
+      evidence: `worker killed ${ofWorker} times, gateway ${ofGateway} times`,
+      healedAtMs,
+    };
+  },
+  async atRest({ system, sale }) {
+    const failure = await failingProof(system, sale.id);
+    return failure === undefined ? [] : [unmet("the proof holds", failure, 1)];
+  },
+  figures(_stage, { refunds, orders, returns }) {
+    const kinds = Map.groupBy(refunds, ({ scope, method }) => `${scope} by ${method}`);
+    const onSale = returns.filter(({ restock }) => restock).length;
+    const refunded = orders.filter(({ status }) => status === "REFUNDED").length;
+    return [
+      `${refunds.length} refunds`,
+      ...[...kinds].map(([kind, of]) => `${of.length} ${kind}`),
+      `${onSale} returns on sale, ${returns.length - onSale} written off`,
+      `${refunded} orders REFUNDED`,
+    ].join(", ");
+  },
+};
+
+function refundsAskedFor({ history }: Stage): number {
+  const asked = new Set(
+    history.events.flatMap((event) => (event.type === "invoke" && event.operation === "refund" ? [event.op] : [])),
+  );
+  return new Set(history.events.flatMap(({ type, op }) => (type === "ok" && asked.has(op) ? [op] : []))).size;
 }
