@@ -11,7 +11,7 @@
 //
 // No answer, 5xx and 429 count as an outage, and enough of them in a row open the circuit of that kind of call. Each kind has
 // its own: a provider that cannot charge may well say what it has. Of charges asked for singly silence counts for nothing: it
-// is the customer's.
+// is the customer's. Nor does a 503 of the provider's own about a refund: it is there, and its refunds have their tries.
 //
 // Nothing is called twice here. What failed for now, or was not sent, is tried again from the attempt's row.
 import { z } from "zod";
@@ -76,7 +76,7 @@ export function httpGateway(options: HttpGatewayOptions): PaymentProvider {
   const circuits = {
     batches: circuit("batches"),
     charges: circuit("charges", (answer) => isOutage(answer) && !isSilence(answer)),
-    refunds: circuit("refunds"),
+    refunds: circuit("refunds", (answer) => isOutage(answer) && !isNotNow(answer)),
     lookups: circuit("lookups"),
   };
   let inBatches = batchMax > 1;
@@ -165,6 +165,11 @@ function asFailed(error: unknown): Failed {
 /** Whether it says that the provider is not there, or wants to be left alone. */
 function isOutage(answer: HttpAnswer | Failed): boolean {
   return "type" in answer || answer.status >= 500 || answer.status === 429;
+}
+
+/** The provider's own word that it cannot do this now, and not that of something in front of it. */
+function isNotNow(answer: HttpAnswer | Failed): boolean {
+  return "status" in answer && answer.status === 503 && Refusal.safeParse(answer.body).success;
 }
 
 /** Sent, and not answered for as long as somebody waited. */
