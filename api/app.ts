@@ -40,6 +40,7 @@ import { rebuildRoutes } from "./recovery/rebuild-routes.ts";
 import { saleAdminRoutes } from "./sales/admin-routes.ts";
 import { saleRoutes } from "./sales/routes.ts";
 import { StockView } from "./sales/stock-view.ts";
+import { supportRoutes } from "./support/routes.ts";
 import { walletRoutes } from "./wallet/routes.ts";
 import { paymentWebhookRoute } from "./webhooks/payment-routes.ts";
 import { exposeStatusCounters } from "./ws/counters.ts";
@@ -99,6 +100,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   rebuildRoutes(edge, deps);
   paymentWebhookRoute(edge, deps);
   walletRoutes(edge, deps);
+  supportRoutes(edge, deps);
   ticketRoute(edge, deps);
   proofRoutes(edge, deps);
   explanationRoutes(edge, deps);

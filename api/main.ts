@@ -43,6 +43,8 @@ await runService({ role: "api", whileWaiting: startWaitingServer }, async (confi
   const hasCacheOfItsOwn = cacheRedisUrl !== undefined && cacheRedisUrl !== config.redisUrl;
   const cacheRedis = hasCacheOfItsOwn ? commandConnection(cacheRedisUrl, REDIS_COMMAND_TIMEOUT_MS) : redis;
   if (cacheRedis !== redis) cacheRedis.on("error", onError("the cache's Redis connection broke"));
+  const cacheSubscriber = hasCacheOfItsOwn ? subscriberConnection(cacheRedisUrl) : undefined;
+  cacheSubscriber?.on("error", onError("the subscription on the cache's Redis broke"));
   await Promise.all([redis, orders, subscriber].map(connect));
   // Carts and reads of products can do without it.
   if (cacheRedis !== redis) connect(cacheRedis).catch(onError("the cache's Redis cannot be reached"));
@@ -88,7 +90,13 @@ await runService({ role: "api", whileWaiting: startWaitingServer }, async (confi
   const edge = createEdge(deps);
   endedSessions = await watchEndedSessions(pool, edge.tokens, log);
   const server = await startServer(createApp(deps, edge), config, orderLane(edge, deps));
-  const status = await startStatusServer(server.server, { ...deps, subscriber, counters: statusCounters });
+  const status = await startStatusServer(server.server, {
+    ...deps,
+    subscriber,
+    cacheSubscriber,
+    counters: statusCounters,
+    rates: edge.limits,
+  });
 
   return {
     ready: { url: server.url },
@@ -103,6 +111,7 @@ await runService({ role: "api", whileWaiting: startWaitingServer }, async (confi
       redis.disconnect();
       orders.disconnect();
       cacheRedis.disconnect();
+      cacheSubscriber?.disconnect();
       await copies.stop();
       await outbox.close();
       await pool.end();

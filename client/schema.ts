@@ -370,7 +370,7 @@ export interface paths {
   "/api/v1/admin/audit": {
     /** List what operators did */
     get: {
-      parameters: { query?: { limit?: number; cursor?: string; subject?: string; actor?: string; action?: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.fulfil" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "wallet.deposit" | "api_key.create" | "api_key.revoke"; }; };
+      parameters: { query?: { limit?: number; cursor?: string; subject?: string; actor?: string; action?: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.fulfil" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "wallet.deposit" | "api_key.create" | "api_key.revoke" | "webhook_endpoint.create" | "webhook_endpoint.update" | "webhook_endpoint.delete" | "webhook_endpoint.rotate" | "webhook_endpoint.test" | "webhook_endpoint.replay" | "webhook_endpoint.disable"; }; };
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["AuditPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
@@ -403,6 +403,66 @@ export interface paths {
       parameters: { header?: { "webhook-id"?: string; "webhook-timestamp"?: string; "webhook-signature"?: string; }; };
       requestBody: { content: { "application/json": { type: string; data?: { key?: string; }; } } };
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["ReceivedPaymentEvent"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/webhook-endpoints": {
+    /** Have events sent to a URL */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["NewWebhookEndpoint"] } };
+      responses: { 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["WebhookEndpointWithSecret"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** List webhook endpoints */
+    get: {
+      parameters: {  };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": { items: (components["schemas"]["WebhookEndpoint"])[]; }; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/webhook-endpoints/{id}": {
+    /** Read a webhook endpoint */
+    get: {
+      parameters: { path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["WebhookEndpoint"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** Change a webhook endpoint */
+    patch: {
+      parameters: { path: { id: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["WebhookEndpointChange"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["WebhookEndpoint"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** Delete a webhook endpoint */
+    delete: {
+      parameters: { path: { id: string; }; };
+      responses: { 204: { headers: Record<string, unknown>; content?: never }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/webhook-endpoints/{id}/rotate-secret": {
+    /** Replace a webhook secret */
+    post: {
+      parameters: { path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["WebhookEndpointWithSecret"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/webhook-endpoints/{id}/test": {
+    /** Send a ping */
+    post: {
+      parameters: { path: { id: string; }; };
+      responses: { 202: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["WebhookDelivery"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/webhook-endpoints/{id}/deliveries": {
+    /** List an endpoint's deliveries */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; state?: "pending" | "delivered" | "dead"; }; path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["WebhookDeliveryPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/webhook-endpoints/{id}/replay": {
+    /** Send dead deliveries again */
+    post: {
+      parameters: { path: { id: string; }; };
+      requestBody?: { content: { "application/json": components["schemas"]["WebhookReplay"] } };
+      responses: { 202: { headers: Record<string, unknown>; content: { "application/json": { replayed: (number)[]; }; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
   "/api/v1/wallet": {
@@ -439,6 +499,53 @@ export interface paths {
       parameters: { header?: { "idempotency-key"?: string; }; path: { customerId: string; }; };
       requestBody: { content: { "application/json": components["schemas"]["NewDeposit"] } };
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Deposit"]; } }; 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Deposit"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 422: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/support/threads": {
+    /** Write to the shop */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["NewSupportThread"] } };
+      responses: { 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["SupportThread"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** List support threads */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; state?: "open" | "closed"; customerId?: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["SupportThreadPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/support/threads/{id}": {
+    /** Read a support thread */
+    get: {
+      parameters: { path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["SupportThread"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** Close a support thread or open it again */
+    patch: {
+      parameters: { path: { id: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["SupportThreadChange"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["SupportThread"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/support/threads/{id}/read": {
+    /** Say how far one has read a support thread */
+    post: {
+      parameters: { path: { id: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["SupportReadMark"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["SupportThread"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/support/threads/{id}/messages": {
+    /** Read the messages of a support thread */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; }; path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["SupportMessagePage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** Write in a support thread */
+    post: {
+      parameters: { path: { id: string; }; };
+      requestBody: { content: { "application/json": components["schemas"]["NewSupportMessage"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["SupportMessage"]; } }; 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["SupportMessage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
   "/api/v1/ws-tickets": {
@@ -559,7 +666,7 @@ export interface components {
     CreatedApiKey: (components["schemas"]["ApiKey"]) & ({ key: string; });
     ApiKey: { id: string; name: string; roles: ("support" | "admin")[]; createdBy: string; createdAt: string; expiresAt: string | null; revokedAt: string | null; };
     NewApiKey: { name: string; roles: ("support" | "admin")[]; expiresAt?: string; };
-    Overview: { sales: ({ id: string; name: string; state: "scheduled" | "open" | "paused" | "closed" | "sold_out" | "lost"; available: number | null; partitions: (components["schemas"]["PartitionStanding"])[]; })[]; orders: { PENDING?: number; RESERVED?: number; PAYING?: number; PAID?: number; CONFIRMED?: number; CANCELLING?: number; CANCELLED?: number; REFUND_PENDING?: number; REFUNDED?: number; }; oldestUnfinished: { id: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; placedAt: string; } | null; openDeadLetters: number; refunds: { pending: number; failed: number; oldestPendingSeconds: number | null; }; queues: ({ queue: "payment" | "settlement" | "compensation" | "refund" | "payment-event" | "mail"; waiting: number; active: number; failed: number; oldestWaitingSeconds: number | null; })[]; findings: (string)[]; };
+    Overview: { sales: ({ id: string; name: string; state: "scheduled" | "open" | "paused" | "closed" | "sold_out" | "lost"; available: number | null; partitions: (components["schemas"]["PartitionStanding"])[]; })[]; orders: { PENDING?: number; RESERVED?: number; PAYING?: number; PAID?: number; CONFIRMED?: number; CANCELLING?: number; CANCELLED?: number; REFUND_PENDING?: number; REFUNDED?: number; }; oldestUnfinished: { id: string; status: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; placedAt: string; } | null; openDeadLetters: number; refunds: { pending: number; failed: number; oldestPendingSeconds: number | null; }; queues: ({ queue: "payment" | "settlement" | "compensation" | "refund" | "payment-event" | "mail" | "webhook"; waiting: number; active: number; failed: number; oldestWaitingSeconds: number | null; })[]; findings: (string)[]; };
     PartitionStanding: { saleId: string; partition: number; state: "new" | "live" | "suspended"; reason: string | null; lag: number | null; backlog: number | null; drift: number | null; };
     Instances: { items: ({ role: "api" | "persister" | "worker"; address: string; connections: number; connectedSince: string | null; })[]; };
     OrderSummaryPage: { items: (components["schemas"]["OrderSummary"])[]; nextCursor?: string; };
@@ -570,17 +677,32 @@ export interface components {
     DeadLetterDiscard: { reason: string; };
     AccountErasure: { reason?: string; };
     AuditPage: { items: (components["schemas"]["AuditEntry"])[]; nextCursor?: string; };
-    AuditEntry: { id: number; at: string; actor: string; action: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.fulfil" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "wallet.deposit" | "api_key.create" | "api_key.revoke"; subject: string; before?: unknown; after?: unknown; reason: string | null; };
+    AuditEntry: { id: number; at: string; actor: string; action: "product.create" | "product.update" | "product.delete" | "product.import" | "sale.create" | "sale.edit" | "sale.open" | "sale.pause" | "sale.close" | "stock.restock" | "stock.write_off" | "stock.rebuild" | "stock.reconcile" | "stock.prove" | "order.cancel" | "order.refund" | "order.fulfil" | "order.honour" | "dead_letter.replay" | "dead_letter.discard" | "job.retry" | "user.grant" | "user.revoke" | "user.erase" | "wallet.deposit" | "api_key.create" | "api_key.revoke" | "webhook_endpoint.create" | "webhook_endpoint.update" | "webhook_endpoint.delete" | "webhook_endpoint.rotate" | "webhook_endpoint.test" | "webhook_endpoint.replay" | "webhook_endpoint.disable"; subject: string; before?: unknown; after?: unknown; reason: string | null; };
     Rebuild: { id: string; saleId: string; apply: boolean; state: "queued" | "done" | "failed"; actor: string; requestedAt: string; endedAt?: string; error?: string; reports: (components["schemas"]["PartitionRebuild"])[]; };
     PartitionRebuild: { saleId: string; partition: number; from: { epoch: number; seq: number; }; survivors: number; lost?: { fromSeq: number; toSeq: number; }; heldBack: { [member: string]: unknown; }; holds: number; stock: ({ productId: string; available: number; reserved: number; sold: number; undelivered: number; })[]; epoch?: number; };
     RebuildRequest: { apply?: boolean; };
     RebuildPage: { items: (components["schemas"]["Rebuild"])[]; nextCursor?: string; };
     ReceivedPaymentEvent: { id: string; replayed: boolean; };
+    WebhookEndpointWithSecret: (components["schemas"]["WebhookEndpoint"]) & ({ secret: string; });
+    WebhookEndpoint: { id: string; url: string; events: ("order.accepted" | "order.confirmed" | "order.cancelled" | "order.refunded")[]; enabled: boolean; disabledBy: "operator" | "failures" | null; failingSince: string | null; previousSecretUntil: string | null; createdBy: string; createdAt: string; updatedAt: string; };
+    NewWebhookEndpoint: { url: string; events?: ("order.accepted" | "order.confirmed" | "order.cancelled" | "order.refunded")[]; };
+    WebhookEndpointChange: { url?: string; events?: ("order.accepted" | "order.confirmed" | "order.cancelled" | "order.refunded")[]; enabled?: boolean; };
+    WebhookDelivery: { id: number; eventId: string; type: string; orderTrackingId: string | null; version: number | null; at: string; state: "pending" | "delivered" | "dead"; tries: number; lastStatus: number | null; lastError: string | null; dueAt: string | null; endedAt: string | null; };
+    WebhookDeliveryPage: { items: (components["schemas"]["WebhookDelivery"])[]; nextCursor?: string; };
+    WebhookReplay: { deliveries?: (number)[]; };
     Wallet: { currency: string; balance: number; customerId: string; balances: ({ currency: string; balance: number; })[]; };
     WalletTransactionPage: { items: (components["schemas"]["WalletTransaction"])[]; nextCursor?: string; };
     WalletTransaction: { id: string; type: "deposit" | "charge" | "refund"; amount: number; currency: string; balance: number; orderTrackingId?: string; at: string; };
     Deposit: { id: string; customerId: string; amount: number; currency: string; balance: number; at: string; };
     NewDeposit: { amount: number; currency?: string; reason?: string; };
+    SupportThread: { id: string; customerId: string; subject: string; state: "open" | "closed"; version: number; customerRead: number; agentRead: number; createdAt: string; updatedAt: string; };
+    NewSupportThread: { subject: string; text: string; };
+    SupportThreadPage: { items: ({ id: string; customerId: string; subject: string; state: "open" | "closed"; version: number; customerRead: number; agentRead: number; createdAt: string; updatedAt: string; unread: number; })[]; nextCursor?: string; };
+    SupportThreadChange: { state: "open" | "closed"; };
+    SupportReadMark: { version: number; };
+    SupportMessagePage: { items: (components["schemas"]["SupportMessage"])[]; nextCursor?: string; };
+    SupportMessage: { id: string; version: number; from: "customer" | "agent"; authorId: string; clientId?: string; text: string; at: string; };
+    NewSupportMessage: { text: string; clientId?: string; };
     ProofKey: { keyId: string; algorithm: "Ed25519"; publicKey: string; };
     ConservationProof: { proof: { format: string; keyId: string; [member: string]: unknown; }; signature: string; };
     Explanation: { type: "accepted" | "refused" | "pending" | "set aside" | "counted"; [member: string]: unknown; };

@@ -36,6 +36,8 @@ export const CHANNELS = {
   stock: `${KEY_PREFIX}stock`,
   /** Sessions or API keys ended. The payload is a JSON array of their ids. */
   sessions: `${KEY_PREFIX}sessions`,
+  /** Support threads: what moved, who is there, who is writing (engine/support/notices.ts). In the cache's Redis. */
+  support: `${KEY_PREFIX}support`,
 } as const;
 
 /** A name for a partition in logs, metrics and maps: `saleId.partition`. */

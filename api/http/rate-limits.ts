@@ -1,4 +1,5 @@
-// The API's rate limits: orders and other requests by client address, orders by buyer too, sign-ins by e-mail and address.
+// The API's rate limits: orders and other requests by client address, orders by buyer too, sign-ins by e-mail
+// and address, messages to support by author.
 import type { Config } from "../../engine/config.ts";
 import { TokenBuckets } from "./token-buckets.ts";
 
@@ -8,6 +9,8 @@ export interface RateLimits {
   order(address: string): void;
   orderOf(buyer: string): void;
   login(email: string, address: string): void;
+  /** Of support, by who writes it, over HTTP and WebSocket together. */
+  message(author: string): void;
 }
 
 /** A sale's first seconds are a burst by nature: a rested bucket holds this many seconds' worth. */
@@ -16,12 +19,15 @@ const BURST_SECONDS = 5;
 const LOGINS_OF_ADDRESS = 10;
 /** Sign-ins with one e-mail, over all addresses: bounds who guesses from many, and leaves the owner room meanwhile. */
 const LOGINS_AT_EMAIL = 5;
+/** What somebody writes to support within a minute; nobody types faster, and a customer has one at a time to read it. */
+const MESSAGES_PER_MINUTE = 30;
 
 const UNLIMITED: RateLimits = {
   request: () => undefined,
   order: () => undefined,
   orderOf: () => undefined,
   login: () => undefined,
+  message: () => undefined,
 };
 
 export function createRateLimits(config: Config["rateLimit"], now?: () => number): RateLimits {
@@ -35,6 +41,7 @@ export function createRateLimits(config: Config["rateLimit"], now?: () => number
   const loginsOfAddress = perMinute(config.loginsPerMinute * LOGINS_OF_ADDRESS);
   const loginsOfEmail = perMinute(config.loginsPerMinute);
   const loginsAtEmail = perMinute(config.loginsPerMinute * LOGINS_AT_EMAIL);
+  const messages = perMinute(MESSAGES_PER_MINUTE);
   return {
     request: (address) => requests.take(address),
     order: (address) => ordersOfAddress.take(address),
@@ -44,5 +51,6 @@ export function createRateLimits(config: Config["rateLimit"], now?: () => number
       loginsOfEmail.take(`${address} ${email}`);
       loginsAtEmail.take(email);
     },
+    message: (author) => messages.take(author),
   };
 }

@@ -1,5 +1,6 @@
 // What a kind of channel must be able to do. Another kind is another feed, and a name in protocol.ts.
 import type { Identity } from "../auth/tokens.ts";
+import type { Said } from "./protocol.ts";
 import type { Subscription } from "./subscription.ts";
 
 export interface SubscribeRequest {
@@ -20,5 +21,12 @@ export interface Feed {
   subscribe(request: SubscribeRequest, subscription: Subscription): Promise<void>;
   /** Forgets a subscription that `subscribe` was called for. */
   unsubscribe(id: string, subscription: Subscription): void;
+  /**
+   * Takes what a client says on the channel; a feed without it has channels that are only listened to.
+   *
+   * @param subscription the client's on this channel, if there is one
+   * @throws OnrushError with `NOT_FOUND` when the channel is not the caller's to see
+   */
+  say?(id: string, caller: Identity | undefined, said: Said, subscription: Subscription | undefined): Promise<void>;
   stop(): void;
 }

@@ -11,6 +11,8 @@ export interface StatusLimits {
   /** Messages and pings of one socket within one second; more are refused, four times as many close it. */
   readonly messagesPerSecondMax: number;
   readonly messageBytesMax: number;
+  /** What a socket has said on channels and is not written yet. */
+  readonly saidWaitingMax: number;
   /** With this much unsent a socket is behind: states are skipped until it has drained. */
   readonly behindBytes: number;
   /** With this much unsent a socket is closed. */
@@ -40,6 +42,18 @@ export interface StatusLimits {
   readonly ordersPerCheckMax: number;
   /** Every so many passes those are compared too that are at an end, and may be refunded or fulfilled. */
   readonly passesPerFullCheck: number;
+  /** Messages of a support thread that a snapshot has; older ones are had by GET. */
+  readonly messagesPerSnapshot: number;
+  /** Missed messages of a support thread that are sent one by one; with more the snapshot stands for all of them. */
+  readonly messagesMissedMax: number;
+  /** How often processes tell each other who watches support threads with them. */
+  readonly presenceMs: number;
+  /** How long that is believed. */
+  readonly presenceMsMax: number;
+  /** Threads in one such message; at most 1,000. */
+  readonly threadsPerNotice: number;
+  /** Shortest time between two times that a side of a thread is told to be writing. */
+  readonly typingMsMin: number;
   /** Shortest and longest time between two stock updates of a sale. */
   readonly stockMsMin: number;
   readonly stockMsMax: number;
@@ -54,6 +68,7 @@ export const STATUS_LIMITS: StatusLimits = {
   subscriptionsMax: 64,
   messagesPerSecondMax: 50,
   messageBytesMax: 16 * 1_024,
+  saidWaitingMax: 64,
   behindBytes: 64 * 1_024,
   unsentBytesMax: 512 * 1_024,
   behindMsMax: 10_000,
@@ -69,6 +84,12 @@ export const STATUS_LIMITS: StatusLimits = {
   checkMs: 1_000,
   ordersPerCheckMax: 10_000,
   passesPerFullCheck: 10,
+  messagesPerSnapshot: 20,
+  messagesMissedMax: 200,
+  presenceMs: 5_000,
+  presenceMsMax: 12_000,
+  threadsPerNotice: 500,
+  typingMsMin: 1_000,
   // Not 100 and 1,000: timers may be early by a millisecond, and reading takes its time too.
   stockMsMin: 110,
   stockMsMax: 950,

@@ -2,9 +2,10 @@
 import { z } from "zod";
 import type { ErrorCode } from "../../engine/errors.ts";
 import { OnrushError } from "../../engine/errors.ts";
+import { clientId, messageText, threadVersion } from "../support/representation.ts";
 
-/** Channels that exist now. `me`, `support/{threadId}` and `console` are answered as unknown until they do. */
-export const CHANNEL_KINDS = ["orders", "sales"] as const;
+/** Channels that exist now. `me` and `console` are answered as unknown until they do. */
+export const CHANNEL_KINDS = ["orders", "sales", "support"] as const;
 export type ChannelKind = (typeof CHANNEL_KINDS)[number];
 
 export interface Channel {
@@ -20,8 +21,13 @@ const clientMessage = z.discriminatedUnion("type", [
   z.object({ type: z.literal("subscribe"), channel, since: z.int().min(0).optional() }),
   z.object({ type: z.literal("unsubscribe"), channel }),
   z.object({ type: z.literal("ping") }),
+  z.object({ type: z.literal("message"), channel, text: messageText, clientId: clientId.optional() }),
+  z.object({ type: z.literal("typing"), channel }),
+  z.object({ type: z.literal("read"), channel, version: threadVersion }),
 ]);
 export type ClientMessage = z.output<typeof clientMessage>;
+/** What a client says on a channel, to those who are there. */
+export type Said = Extract<ClientMessage, { type: "message" | "typing" | "read" }>;
 
 /** Close codes: RFC 6455's, and 1013 (try again later) of its registry. */
 export const CLOSE = { goingAway: 1001, textOnly: 1003, policy: 1008, tryLater: 1013 } as const;
@@ -47,8 +53,8 @@ export function parseChannel(name: string): Channel {
   const kind = CHANNEL_KINDS.find((known) => known === name.slice(0, Math.max(0, slash)));
   if (kind === undefined) throw new OnrushError("NOT_FOUND", "There is no such channel.");
   const given = name.slice(slash + 1);
-  // Tracking ids are told apart by their value, not by how they are written.
-  const id = kind === "orders" ? given.toLowerCase() : given;
+  // UUIDs are told apart by their value, not by how they are written.
+  const id = kind === "sales" ? given : given.toLowerCase();
   return { kind, id, name: `${kind}/${id}` };
 }
 

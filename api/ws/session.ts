@@ -16,6 +16,7 @@ import {
   PONG,
   parseChannel,
   parseClientMessage,
+  type Said,
 } from "./protocol.ts";
 import { type Reader, Subscription } from "./subscription.ts";
 import type { TicketHolder } from "./tickets.ts";
@@ -43,6 +44,9 @@ export class Session implements Reader {
   readonly #deps: SessionDependencies;
   readonly #subscriptions = new Map<string, { channel: Channel; subscription: Subscription }>();
   readonly #behind = new Set<Subscription>();
+  /** What the client said is taken one by one, in its order. */
+  #said: Promise<void> = Promise.resolve();
+  #saidWaiting = 0;
   #behindSinceMs = 0;
   #secondStartedMs = 0;
   #messagesThisSecond = 0;
@@ -201,9 +205,33 @@ export class Session implements Reader {
       case "unsubscribe":
         this.#unsubscribe(parseChannel(message.channel).name);
         return;
+      case "message":
+      case "typing":
+      case "read":
+        this.#say(parseChannel(message.channel), message);
+        return;
       default:
         unreachable(message);
     }
+  }
+
+  #say(channel: Channel, said: Said): void {
+    const feed = this.#deps.feeds[channel.kind];
+    if (!feed.say) throw new OnrushError("VALIDATION", "Nothing can be said on this channel.");
+    if (this.#saidWaiting >= this.#deps.limits.saidWaitingMax) {
+      throw new OnrushError("OVERLOADED", "What you said before is not done with yet.");
+    }
+    this.#saidWaiting += 1;
+    this.#said = this.#said.then(async () => {
+      try {
+        const subscription = this.#subscriptions.get(channel.name)?.subscription;
+        await feed.say?.(channel.id, this.#holder?.identity, said, subscription);
+      } catch (error) {
+        this.#refuse(error, channel.name);
+      } finally {
+        this.#saidWaiting -= 1;
+      }
+    });
   }
 
   async #subscribe(channel: Channel, since: number | undefined): Promise<void> {

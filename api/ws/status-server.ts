@@ -8,7 +8,9 @@ import { OnrushError } from "../../engine/errors.ts";
 import { CHANNELS } from "../../engine/keys.ts";
 import type { ApiDependencies } from "../dependencies.ts";
 import { clientAddressReader } from "../http/client-address.ts";
+import { createRateLimits, type RateLimits } from "../http/rate-limits.ts";
 import { StockView } from "../sales/stock-view.ts";
+import { SupportDesk } from "../support/desk.ts";
 import { ConnectionCounts } from "./connection-counts.ts";
 import { StatusCounters } from "./counters.ts";
 import { addressOf, admit, refuseHandshake } from "./handshake.ts";
@@ -17,11 +19,16 @@ import { OrderFeed } from "./order-feed.ts";
 import { CLOSE } from "./protocol.ts";
 import { SaleFeed } from "./sale-feed.ts";
 import { Session, type SessionDependencies } from "./session.ts";
+import { SupportFeed } from "./support-feed.ts";
 
 export interface StatusServerDependencies
-  extends Pick<ApiDependencies, "config" | "log" | "engine" | "pool" | "redis"> {
+  extends Pick<ApiDependencies, "config" | "log" | "engine" | "pool" | "redis" | "cacheRedis"> {
   /** A connection for subscriptions (see engine/redis/connection.ts), connected; it may carry others too. */
   readonly subscriber: Redis;
+  /** The same on the cache's Redis, which may be away; left out where that is the same server. */
+  readonly cacheSubscriber?: Redis | undefined;
+  /** Those of the app, so that what is said over HTTP and here counts together. */
+  readonly rates?: Pick<RateLimits, "message">;
   /** Counted here; give the same to the app to have them scraped. */
   readonly counters?: StatusCounters;
   readonly limits?: Partial<StatusLimits>;
@@ -42,6 +49,9 @@ export async function startStatusServer(server: Server, deps: StatusServerDepend
   const { log, pool, engine, redis, subscriber, counters = new StatusCounters() } = deps;
   const orders = new OrderFeed({ pool, redis, engine, log, limits });
   const sales = new SaleFeed({ catalogue: engine.catalogue, stock: new StockView(engine, pool), log, limits });
+  const { cacheRedis, cacheSubscriber = subscriber, rates = createRateLimits(deps.config.rateLimit) } = deps;
+  const desk = new SupportDesk({ pool, redis: cacheRedis, log, limits: rates });
+  const support = new SupportFeed({ pool, desk, log, limits });
   const sessions = new Set<Session>();
   const behind = new Set<Session>();
   const counts = new ConnectionCounts(limits);
@@ -53,7 +63,7 @@ export async function startStatusServer(server: Server, deps: StatusServerDepend
     maxFragments: FRAGMENTS_MAX,
   });
   const forSession: SessionDependencies = {
-    feeds: { orders, sales },
+    feeds: { orders, sales, support },
     limits,
     counters,
     log,
@@ -99,10 +109,17 @@ export async function startStatusServer(server: Server, deps: StatusServerDepend
 
   const hear = (channel: string, message: string) => {
     if (channel === CHANNELS.orders) orders.hear(message);
+    if (channel === CHANNELS.support) support.hear(message);
   };
   subscriber.on("message", hear);
   await subscriber.subscribe(CHANNELS.orders);
   orders.start();
+  if (cacheSubscriber !== subscriber) cacheSubscriber.on("message", hear);
+  // Not waited for: the client subscribes when the cache's Redis is there, and until then versions are compared.
+  cacheSubscriber.subscribe(CHANNELS.support).catch((error) => {
+    if (!stopping) log.warn({ err: error }, "support cannot be heard of over Redis");
+  });
+  support.start();
   const timers = [
     setInterval(() => {
       const nowMs = performance.now();
@@ -121,9 +138,11 @@ export async function startStatusServer(server: Server, deps: StatusServerDepend
     async stop() {
       stopping = true;
       subscriber.off("message", hear);
+      cacheSubscriber.off("message", hear);
       for (const timer of timers) clearInterval(timer);
       orders.stop();
       sales.stop();
+      support.stop();
       for (const session of sessions) session.close(CLOSE.goingAway, "stopping", "stopping");
       await emptied(sessions, limits.stopMsMax);
       for (const session of sessions) session.terminate();

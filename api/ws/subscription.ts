@@ -67,6 +67,13 @@ export class Subscription {
     this.#reader.write(message);
   }
 
+  /** Sends what is of the moment and has no version. @returns false when there is no room for it: it is not sent later */
+  tell(message: string): boolean {
+    if (this.#behind || this.#reader.isBehind) return false;
+    if (this.#open) this.#reader.write(message);
+    return true;
+  }
+
   /** There is room again: the newest state stands for all that were skipped. */
   catchUp(): void {
     this.#behind = false;

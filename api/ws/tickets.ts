@@ -37,10 +37,16 @@ export function ticketRoute(edge: Edge, { redis }: Pick<ApiDependencies, "redis"
         "Connect to `/ws?ticket=...` within `expiresIn` seconds; a ticket opens one connection, which is closed when the " +
         "access token expires. Without a ticket `/ws` serves sales and guests' orders.\n\n" +
         'Send `{"type":"subscribe","channel","since"?}`, `{"type":"unsubscribe","channel"}`, `{"type":"ping"}`. Channels: ' +
-        "`orders/{id}`, `sales/{id}`. Received are `subscribed`, `snapshot` and `event` with `{channel, version, data}`, " +
+        "`orders/{id}`, `sales/{id}`, `support/{threadId}`. Received are `subscribed`, `snapshot` and `event` with `{channel, version, data}`, " +
         "where `data` is GET's body, `error` with `{code, detail, channel?}`, and `pong`. Without `since` an order starts " +
         "with a snapshot, with it every later version is sent as an event. Messages have at most 16 KiB; a reader that " +
-        "does not keep up skips to the newest state, and is closed (1013) when it stays behind.",
+        "does not keep up skips to the newest state, and is closed (1013) when it stays behind.\n\n" +
+        "A support thread's snapshot is `{thread, messages}` with its newest messages, an event `{message?, thread?}`: " +
+        "every message is one, and the newest event has the thread's state with its read marks. With `since` every later " +
+        "message is sent; after too many a snapshot is, and GET has the rest. There, write " +
+        '`{"type":"message","channel","text","clientId"?}`, `{"type":"read","channel","version"}` and ' +
+        '`{"type":"typing","channel"}`; received are, without a version, `{"type":"presence","channel","customer","agent"}` ' +
+        'and `{"type":"typing","channel","from"}`.',
       tag: "WebSocket",
       access: "member",
       answers: { 201: { description: "The ticket; expiresIn is in seconds", schema: ticketSchema } },

@@ -7,6 +7,7 @@ import type { Redis } from "ioredis";
 import { afterAll, expect } from "vitest";
 import WebSocket, { type ClientOptions } from "ws";
 import { createApp } from "../../api/app.ts";
+import { createRateLimits, type RateLimits } from "../../api/http/rate-limits.ts";
 import { startServer } from "../../api/server.ts";
 import { StatusCounters } from "../../api/ws/counters.ts";
 import type { StatusLimits } from "../../api/ws/limits.ts";
@@ -25,7 +26,7 @@ export interface Served {
 
 export interface StatusShop extends ApiShop {
   /** Another API with a status server of its own, on a free port. */
-  serve(limits?: Partial<StatusLimits>): Promise<Served>;
+  serve(limits?: Partial<StatusLimits>, rates?: Pick<RateLimits, "message">): Promise<Served>;
   /** The API as a process of its own. */
   serveAlone(): Promise<{ url: string; process: ChildProcess }>;
   /** Starts a persister and a worker: orders move on. */
@@ -63,14 +64,14 @@ export async function openStatusShop(): Promise<StatusShop> {
   return {
     ...shop,
     halt,
-    async serve(limits = {}) {
+    async serve(limits = {}, rates = createRateLimits(shop.deps.config.rateLimit)) {
       const counters = new StatusCounters();
       const subscriber = subscriberConnection(redis.urlOf("onrush_api"));
       subscriber.on("error", () => undefined);
       await connect(subscriber);
       const app = createApp({ ...shop.deps, statusCounters: counters });
       const http = await startServer(app, { host: "127.0.0.1", port: 0 });
-      const status = await startStatusServer(http.server, { ...shop.deps, subscriber, counters, limits });
+      const status = await startStatusServer(http.server, { ...shop.deps, subscriber, counters, limits, rates });
       let stopped: Promise<unknown> | undefined;
       const server: Served = {
         url: http.url,
