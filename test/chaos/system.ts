@@ -10,6 +10,7 @@ import type { Redis } from "ioredis";
 import type pg from "pg";
 import { openPool } from "../../engine/ledger/database.ts";
 import { commandConnection, connect } from "../../engine/redis/connection.ts";
+import { newWebhookSecret } from "../../engine/webhooks/signature.ts";
 import { migrate } from "../../persister/migrate.ts";
 import { ensureDatabase, postgresServer } from "../../runtime/embedded/postgres.ts";
 import { redisServer } from "../../runtime/embedded/redis.ts";
@@ -19,6 +20,7 @@ import { type ProcessSpec, untilChildSaysReady } from "../../runtime/supervisor.
 import { Lifeline } from "../support/faults/lifeline.ts";
 import { FaultProcess } from "../support/faults/process.ts";
 import { FaultProxy } from "../support/faults/proxy.ts";
+import { WebhookRelay } from "../support/faults/webhook-relay.ts";
 import { scratchFolder } from "../support/scratch.ts";
 import { type Replica, startReplica } from "./replica.ts";
 
@@ -50,6 +52,8 @@ const PASSED_ON = ["PATH", "HOME", "TMPDIR", "LANG", "TZ"];
 export interface System {
   readonly apiUrl: string;
   readonly gateway: { readonly url: string; readonly key: string };
+  /** The way of the provider's webhooks, which it takes when its settings name it. */
+  readonly webhooks: WebhookRelay;
   /** Administrator's way to the servers; no fault is made on it. */
   readonly redis: Redis;
   readonly pool: pg.Pool;
@@ -90,11 +94,14 @@ export async function startSystem(): Promise<System> {
   });
   const gateway = { port: await freePort(), key: secret() };
   const apiPort = await freePort();
+  const webhookSecret = newWebhookSecret();
+  const webhooks = await WebhookRelay.start(`http://127.0.0.1:${apiPort}/api/v1/webhooks/payments`, webhookSecret);
   const paths = await startPaths({ redis: redisSpec.port, postgres: postgresSpec.port, gateway: gateway.port });
   const environments = environmentsOf({
     folder,
     apiPort,
     gateway,
+    webhookSecret,
     paths,
     redisUrlOf: redisSpec.urlOf,
     databaseUrl: postgresSpec.urlOf("onrush"),
@@ -135,7 +142,7 @@ export async function startSystem(): Promise<System> {
       // What was written is judged by now: nothing has to drain.
       await processes[name].down(name === "postgres" ? "SIGINT" : "SIGKILL");
     }
-    await Promise.all(Object.values(paths).map((proxy) => proxy.stop()));
+    await Promise.all([webhooks.stop(), ...Object.values(paths).map((proxy) => proxy.stop())]);
     lifeline.end();
     if (keepFolder) return folder;
     rmSync(postgresSpec.dataDirectory, { recursive: true, force: true });
@@ -155,6 +162,7 @@ export async function startSystem(): Promise<System> {
   return {
     apiUrl: `http://127.0.0.1:${apiPort}`,
     gateway: { url: `http://127.0.0.1:${gateway.port}`, key: gateway.key },
+    webhooks,
     redis,
     pool,
     cliEnvironment: {
@@ -187,6 +195,7 @@ interface Facts {
   readonly folder: string;
   readonly apiPort: number;
   readonly gateway: { readonly port: number; readonly key: string };
+  readonly webhookSecret: string;
   readonly paths: Record<PathName, FaultProxy>;
   redisUrlOf(role: RedisRole): string;
   readonly databaseUrl: string;
@@ -197,6 +206,7 @@ function environmentsOf({
   folder,
   apiPort,
   gateway,
+  webhookSecret,
   paths,
   redisUrlOf,
   databaseUrl,
@@ -244,11 +254,13 @@ function environmentsOf({
       DATABASE_URL: postgresVia("api>postgres"),
       ADMIN_EMAIL: ADMIN.email,
       ADMIN_PASSWORD: ADMIN.password,
+      PAYMENT_WEBHOOK_SECRET: webhookSecret,
     },
     gateway: {
       ...Object.fromEntries(PASSED_ON.map((name) => [name, process.env[name]])),
       PORT: String(gateway.port),
       PAYMENT_GATEWAY_KEY: gateway.key,
+      PAYMENT_WEBHOOK_SECRET: webhookSecret,
       DATABASE_URL: postgresVia("gateway>postgres"),
     },
   };

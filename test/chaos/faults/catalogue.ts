@@ -26,8 +26,10 @@ import {
   persisterKilledBeforeCommit,
 } from "./persister.ts";
 import { answerLost, apiKilled, clocksShifted, memoryFull, redisKilled, redisSilent, scriptsFlushed } from "./redis.ts";
+import { refundsRefused } from "./refused-refunds.ts";
 import { chargeAnswerLost, gatewayKilled, postgresKilled, rollingRestart, workerKilled } from "./servers-and-roles.ts";
 import { epochRaised, poisonEntry, redisOversells, staleRelease } from "./stock.ts";
+import { webhooksShuffled } from "./webhooks.ts";
 
 export const FAULTS: readonly Fault[] = [
   apiKilled,
@@ -58,6 +60,8 @@ export const FAULTS: readonly Fault[] = [
   workersKilledAtRandom,
   paidAfterExpiry,
   refundsUnderKills,
+  refundsRefused,
+  webhooksShuffled,
   scriptsFlushed,
   clocksShifted,
   persisterFrozen,
