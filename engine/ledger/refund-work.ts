@@ -93,7 +93,7 @@ export async function succeedRefunds(client: pg.PoolClient, given: readonly Give
        INSERT INTO order_timeline (order_id, version, status, refunded_amount)
        SELECT id, version, status, refunded_amount FROM moved
      )
-     SELECT id, "saleId", partition, "holdReservation", status, reason, version, payable, currency FROM moved ORDER BY id`,
+     SELECT id, "saleId", partition, "holdReservation", "stockState", status, reason, version, payable, currency FROM moved ORDER BY id`,
     values: [given.map(({ id }) => id), given.map(({ reference }) => reference), from, to],
   });
   return result.rows;

@@ -130,7 +130,7 @@ export async function refundLatePayments(
        FROM moved JOIN late ON late.order_id = moved.id
        LEFT JOIN payment_attempts a ON a.order_id = late.order_id AND a.attempt = late.attempt
      )
-     SELECT id, "saleId", partition, "holdReservation", status, reason, version, payable, currency FROM moved ORDER BY id`,
+     SELECT id, "saleId", partition, "holdReservation", "stockState", status, reason, version, payable, currency FROM moved ORDER BY id`,
     [
       late.map(() => randomUUID()),
       late.map((payment) => payment.orderId),
