@@ -87,7 +87,8 @@ export async function moneyInMotion({ pool }: System, saleId: string): Promise<s
        (SELECT count(*)::int FROM ours WHERE status = 'CANCELLED' AND late_capture IS NOT NULL) AS "late captures",
        (SELECT count(*)::int FROM refunds r JOIN ours ON ours.id = r.order_id
          WHERE r.state = 'pending' OR (r.state = 'succeeded' AND r.returned_at IS NULL)) AS refunds,
-       (SELECT count(*)::int FROM payment_events WHERE handled_at IS NULL) AS "payment events"`,
+       (SELECT count(*)::int FROM payment_events WHERE handled_at IS NULL) AS "payment events",
+       (SELECT count(*)::int FROM simulated_gateway.webhooks) AS "webhooks of the provider"`,
     [saleId],
   );
   const moving = Object.entries(result.rows[0] ?? {}).filter(([, count]) => count > 0);

@@ -25,7 +25,12 @@ interface Step {
   provoke?(stage: Stage): Promise<unknown>;
   /** Frozen meanwhile, because it would do the same first. */
   readonly without?: ProcessName;
+  /** Needs buyers and settings of its own; walked apart from the others. */
+  readonly needs?: Need;
 }
+
+/** `money`: refunds, wallets, cancels of what is being paid, webhooks. `expiry`: charges decided after the reservation. */
+type Need = "money" | "expiry";
 
 interface CrashPoint {
   readonly name: string;
@@ -35,6 +40,9 @@ interface CrashPoint {
 
 /** Postgres' simple query protocol, and a publication by Redis' protocol, as they stand on the wire. */
 const COMMIT = "COMMIT\0";
+/** What a late payment's refund, and the end of a wait for an undecided charge, say of themselves. */
+const PAID_LATE = "paid after it";
+const EXPIRE_PENDING = "AND EXISTS (SELECT FROM payment_attempts a";
 const PUBLISH_ORDERS = "publish\r\n$13\r\nonrush:orders";
 
 const STEPS: readonly Step[] = [
@@ -45,6 +53,66 @@ const STEPS: readonly Step[] = [
   { role: "worker", name: "release", path: "worker>redis", request: scriptOf("release").sha },
   { role: "worker", name: "expire", path: "worker>postgres", request: COMMIT, following: "reason = 'EXPIRED'" },
   { role: "worker", name: "publish", path: "worker>redis", request: PUBLISH_ORDERS },
+  {
+    role: "worker",
+    name: "wallet",
+    path: "worker>postgres",
+    request: COMMIT,
+    following: "bookWalletCharges\0",
+    needs: "money",
+  },
+  { role: "worker", name: "take-refund", path: "worker>postgres", request: "takeRefunds\0", needs: "money" },
+  { role: "worker", name: "refund", path: "worker>gateway", request: "POST /refunds", needs: "money" },
+  {
+    role: "worker",
+    name: "record-refund",
+    path: "worker>postgres",
+    request: COMMIT,
+    following: "succeedRefunds\0",
+    needs: "money",
+  },
+  { role: "worker", name: "take-back", path: "worker>redis", request: scriptOf("take-back").sha, needs: "money" },
+  {
+    role: "worker",
+    name: "late-success",
+    path: "worker>postgres",
+    request: COMMIT,
+    following: "SET late_capture",
+    needs: "money",
+  },
+  {
+    role: "worker",
+    name: "late-refund",
+    path: "worker>postgres",
+    request: COMMIT,
+    following: PAID_LATE,
+    needs: "money",
+  },
+  {
+    role: "api",
+    name: "refund",
+    path: "api>postgres",
+    request: COMMIT,
+    following: "INSERT INTO refunds",
+    needs: "money",
+  },
+  {
+    role: "api",
+    name: "webhook",
+    path: "api>postgres",
+    request: COMMIT,
+    following: "INTO payment_events",
+    needs: "money",
+  },
+  { role: "worker", name: "revive", path: "worker>redis", request: scriptOf("revive").sha, needs: "expiry" },
+  {
+    role: "worker",
+    name: "expire-pending",
+    path: "worker>postgres",
+    request: COMMIT,
+    following: EXPIRE_PENDING,
+    needs: "expiry",
+  },
   { role: "api", name: "place", path: "api>redis", request: scriptOf("place").sha },
   { role: "api", name: "commit", path: "api>postgres", request: COMMIT },
   {
@@ -73,32 +141,58 @@ const POINTS: readonly CrashPoint[] = STEPS.flatMap((step) =>
 );
 const ROLES: readonly Role[] = ["worker", "api", "persister", "cli"];
 
-const COMES_WITHIN_MS = 20_000;
+const COMES_WITHIN_MS = 30_000;
 const BETWEEN = 5;
 const SELLS_WITHIN_MS = 20_000;
 /** Reservations run out all the time, so that there is always something to expire. */
 const CRASH_LOAD: Partial<Load> = { unpaid: "always" };
+const PENDING = ["tok_pending"];
+/** Longer than the reservation, the grace, and the look-up that notices their end; what comes is awaited for as much longer. */
+const PENDING_MS = 22_000;
+const SURROUNDINGS: Readonly<Record<Need | "none", Pick<Fault, "load" | "settings">>> = {
+  none: { load: CRASH_LOAD },
+  money: {
+    load: { ...CRASH_LOAD, wallets: 0.15, refunds: 0.3, hardCards: { tokens: PENDING, part: 0.15, cancelled: 0.7 } },
+    settings: ({ webhooks }) => ({ gateway: { PAYMENT_WEBHOOK_URL: webhooks.url } }),
+  },
+  expiry: {
+    load: { ...CRASH_LOAD, hardCards: { tokens: PENDING, part: 0.1 } },
+    settings: { gateway: { PAYMENT_PENDING_MS: String(PENDING_MS) } },
+  },
+};
 
 /** Each by itself, for `--fault crash:persister:commit:after`. */
 export const crashPoints: readonly Fault[] = POINTS.map((point) => ({
   name: point.name,
   title: `${point.step.role} killed ${point.moment} its ${point.step.name}: no loss, no double`,
   onlyByName: true,
-  load: CRASH_LOAD,
+  ...SURROUNDINGS[point.step.needs ?? "none"],
   strike: (stage) => walk(stage, [point]),
 }));
 
 /** All points of one role, one after the other on one sale. */
-export const crashWalks: readonly Fault[] = ROLES.map((role) => ({
-  name: `crash:${role}`,
-  title: `${role} killed before and after each of its ${stepsOf(role).join(", ")}: no loss, no double`,
-  load: CRASH_LOAD,
-  strike: (stage) =>
-    walk(
-      stage,
-      POINTS.filter(({ step }) => step.role === role),
-    ),
-}));
+const roleWalks: readonly Fault[] = ROLES.map((role) => {
+  const points = POINTS.filter(({ step }) => step.role === role && step.needs === undefined);
+  return {
+    name: `crash:${role}`,
+    title: `${role} killed before and after each of its ${stepsOf(points).join(", ")}: no loss, no double`,
+    ...SURROUNDINGS.none,
+    strike: (stage) => walk(stage, points),
+  };
+});
+
+/** The points that need a crowd of their own. */
+const needWalks: readonly Fault[] = (["money", "expiry"] as const).map((need) => {
+  const points = POINTS.filter(({ step }) => step.needs === need);
+  return {
+    name: `crash:${need}`,
+    title: `killed before and after each ${stepsOf(points).join(", ")}: one charge, one refund, one decision`,
+    ...SURROUNDINGS[need],
+    strike: (stage) => walk(stage, points),
+  };
+});
+
+export const crashWalks: readonly Fault[] = [...roleWalks, ...needWalks];
 
 /** One point of each role, drawn from the seed. */
 export const crashDraw: Fault = {
@@ -110,14 +204,14 @@ export const crashDraw: Fault = {
     walk(
       stage,
       ROLES.flatMap((role) => {
-        const points = POINTS.filter(({ step }) => step.role === role && step.name !== "expire");
+        const points = POINTS.filter(({ step }) => step.role === role && !step.needs && step.name !== "expire");
         return points[Math.floor(stage.random() * points.length)] ?? [];
       }),
     ),
 };
 
-function stepsOf(role: Role): string[] {
-  return STEPS.filter((step) => step.role === role).map(({ name }) => name);
+function stepsOf(points: readonly CrashPoint[]): string[] {
+  return [...new Set(points.map(({ step }) => step.name))];
 }
 
 async function walk(stage: Stage, points: readonly CrashPoint[]): Promise<Strike> {

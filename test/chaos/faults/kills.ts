@@ -1,6 +1,6 @@
 // Workers that are killed again and again, and the payment provider with them, while money moves: charges of every kind, and
 // refunds of every kind.
-import type { Books, OrderRow, Violation } from "../checker/books.ts";
+import type { Books, Violation } from "../checker/books.ts";
 import { type Placement, placementsOf } from "../history.ts";
 import { failingProof } from "../operator.ts";
 import type { ProcessName } from "../system.ts";
@@ -86,7 +86,7 @@ export const workersKilledAtRandom: Fault = {
       const paid = orders.filter(({ id, status }) => of.has(id) && status !== "CANCELLED");
       return paid.map(({ id, status }): Violation => unmet("a refused card pays nothing", `${id} is ${status}`, 5));
     }),
-  figures: (stage, books) => MEANS.map((means) => `${means} ${endsOf(stage, books, means)}`).join(", "),
+  figures: (stage, books) => MEANS.map((means) => `${means} ${endsOf(stage, books, means)}`).join("; "),
 };
 
 /** Accepted placements that are paid so. */
@@ -96,11 +96,16 @@ function paidBy({ history }: Stage, means: string): Placement[] {
   );
 }
 
-/** `confirmed of all`. */
+/** `confirmed of all`, and why the others were cancelled. */
 function endsOf(stage: Stage, { orders }: Books, means: string): string {
   const of = new Set(paidBy(stage, means).flatMap(({ orderIds }) => orderIds));
-  const ours = orders.filter(({ id }: OrderRow) => of.has(id));
-  return `${ours.filter(({ status }) => status === "CONFIRMED").length}/${ours.length}`;
+  const ours = orders.filter(({ id }) => of.has(id));
+  const reasons = Map.groupBy(
+    ours.flatMap(({ reason }) => reason ?? []),
+    (reason) => reason,
+  );
+  const why = [...reasons].map(([reason, of]) => `, ${of.length} ${reason}`).join("");
+  return `${ours.filter(({ status }) => status === "CONFIRMED").length} of ${ours.length}${why}`;
 }
 
 const REFUND_KILLS = { full: { kills: 8, refunds: 200 }, short: { kills: 3, refunds: 25 } } as const;
