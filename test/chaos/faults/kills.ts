@@ -1,5 +1,6 @@
 // Workers that are killed again and again, and the payment provider with them, while money moves: charges of every kind, and
 // refunds of every kind.
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Books, Violation } from "../checker/books.ts";
 import { type Placement, placementsOf } from "../history.ts";
 import { failingProof } from "../operator.ts";
@@ -108,25 +109,31 @@ function endsOf(stage: Stage, { orders }: Books, means: string): string {
   return `${ours.filter(({ status }) => status === "CONFIRMED").length} of ${ours.length}${why}`;
 }
 
+/** Longer than a return may wait for the ledger before a sweep carries it again. */
+const FROZEN_MS = 5_500;
 const REFUND_KILLS = { full: { kills: 8, refunds: 200 }, short: { kills: 3, refunds: 25 } } as const;
 
 export const refundsUnderKills: Fault = {
   name: "refunds-under-kills",
   title:
     "refunds of every kind while worker and gateway are killed: each once at the provider, units back once, proof valid",
-  quick: true,
   load: { wallets: 0.25, refunds: 0.6 },
   async strike(stage) {
     const { kills, refunds } = REFUND_KILLS[stage.pace];
     const asked = () => refundsAskedFor(stage);
     const isEnough = () => asked() >= refunds;
     const [ofWorker, ofGateway] = await killAgainAndAgain(stage, { kills, gatewayKills: 2, isEnough });
+    // Units that Redis has back and the ledger does not are carried once more.
+    const persister = stage.system.process("persister");
+    persister.freeze();
+    await sleep(FROZEN_MS);
+    persister.thaw();
     const healedAtMs = stage.history.now;
     await untilMoreAccepted(stage, 10, SELLS_WITHIN_MS);
     return {
       fired: isEnough() ? ofWorker + ofGateway : 0,
       planned: kills + 2,
-      evidence: `worker killed ${ofWorker} times, gateway ${ofGateway} times`,
+      evidence: `worker killed ${ofWorker} times, gateway ${ofGateway} times, persister frozen for ${FROZEN_MS / 1_000} s`,
       healedAtMs,
     };
   },

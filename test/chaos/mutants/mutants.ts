@@ -212,4 +212,48 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: [5],
     patienceSeconds: 45,
   },
+  {
+    name: "refund-without-key",
+    without: "a refund is asked for under another key each time",
+    edits: [
+      {
+        file: "persister/jobs/refunds/give-back.ts",
+        find: "return { key: id, chargeKey,",
+        replace: 'return { key: id + ":" + String(Math.random()), chargeKey,',
+      },
+    ],
+    faults: ["crash:worker:refund:after"],
+    breaks: [5],
+  },
+  {
+    name: "take-back-without-id",
+    without: "take-back.lua does not know a return again",
+    edits: [{ file: "lua/take-back.lua", find: "  if known[ids[i]] then\n", replace: "  if false then\n" }],
+    faults: ["refunds-under-kills"],
+    breaks: [1],
+  },
+  {
+    name: "revive-without-limit",
+    without: "revive.lua does not ask for the buyer's limit",
+    edits: [
+      { file: "lua/revive.lua", find: "if max > 0 and has + units > max then", replace: "if has + units < 0 then" },
+    ],
+    faults: ["paid-after-expiry"],
+    breaks: [6],
+    patienceSeconds: 60,
+  },
+  {
+    name: "late-success-ignored",
+    without: "a payment that succeeds after its order was cancelled is taken down and forgotten",
+    edits: [
+      {
+        file: "engine/ledger/late-payments.ts",
+        find: "CASE WHEN state <> 'succeeded' OR amount = 0 THEN NULL",
+        replace: "CASE WHEN state <> 'succeeded' OR amount >= 0 THEN NULL",
+      },
+    ],
+    faults: ["paid-after-expiry"],
+    breaks: [5],
+    patienceSeconds: 60,
+  },
 ];
