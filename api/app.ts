@@ -22,6 +22,7 @@ import { answerFailure, type Edge } from "./http/endpoint.ts";
 import type { ApiEnv } from "./http/env.ts";
 import { problemResponse } from "./http/problem.ts";
 import { createRateLimits } from "./http/rate-limits.ts";
+import { notificationRoutes } from "./notifications/routes.ts";
 import { documentationRoutes } from "./operations/documentation.ts";
 import { healthRoutes } from "./operations/health.ts";
 import { createMetrics } from "./operations/metrics.ts";
@@ -101,6 +102,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   paymentWebhookRoute(edge, deps);
   walletRoutes(edge, deps);
   supportRoutes(edge, deps);
+  notificationRoutes(edge, deps);
   ticketRoute(edge, deps);
   proofRoutes(edge, deps);
   explanationRoutes(edge, deps);

@@ -548,6 +548,28 @@ export interface paths {
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["SupportMessage"]; } }; 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["SupportMessage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
+  "/api/v1/notifications": {
+    /** List one's own notifications */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; unread?: "true"; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["NotificationPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/notifications/{id}/read": {
+    /** Mark a notification as read */
+    post: {
+      parameters: { path: { id: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Notification"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/notifications/read": {
+    /** Mark notifications as read */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["NotificationsRead"] } };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["UnreadNotifications"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
   "/api/v1/ws-tickets": {
     /** Get a ticket for the WebSocket */
     post: {
@@ -703,6 +725,10 @@ export interface components {
     SupportMessagePage: { items: (components["schemas"]["SupportMessage"])[]; nextCursor?: string; };
     SupportMessage: { id: string; version: number; from: "customer" | "agent"; authorId: string; clientId?: string; text: string; at: string; };
     NewSupportMessage: { text: string; clientId?: string; };
+    NotificationPage: { items: (components["schemas"]["Notification"])[]; unread: number; nextCursor?: string; };
+    Notification: { id: string; version: number; kind: "order" | "support"; orderTrackingId?: string; orderVersion?: number; status?: "PENDING" | "RESERVED" | "PAYING" | "PAID" | "CONFIRMED" | "CANCELLING" | "CANCELLED" | "REFUND_PENDING" | "REFUNDED"; reason?: "PAYMENT_DECLINED" | "PAYMENT_FAILED" | "EXPIRED" | "CUSTOMER" | "OPERATOR" | "LEDGER_GUARD"; fulfilment?: "packed" | "shipped" | "delivered"; threadId?: string; messageVersion?: number; at: string; read: boolean; };
+    UnreadNotifications: { unread: number; };
+    NotificationsRead: { upTo: number; };
     ProofKey: { keyId: string; algorithm: "Ed25519"; publicKey: string; };
     ConservationProof: { proof: { format: string; keyId: string; [member: string]: unknown; }; signature: string; };
     Explanation: { type: "accepted" | "refused" | "pending" | "set aside" | "counted"; [member: string]: unknown; };

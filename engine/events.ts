@@ -9,12 +9,14 @@ export interface OrderChange {
   readonly id: string;
   readonly version: number;
   readonly status: OrderStatus;
+  /** Of a member's order when it is new, so that processes which serve the member know of it. */
+  readonly customerId?: string | undefined;
 }
 
 /** Publishes the changes as one JSON array. @throws what Redis throws; a caller logs it and goes on */
 export async function publishOrders(redis: Redis, changes: readonly OrderChange[]): Promise<void> {
   if (changes.length === 0) return;
-  const message = changes.map(({ id, version, status }) => ({ id, version, status }));
+  const message = changes.map(({ id, version, status, customerId }) => ({ id, version, status, customerId }));
   await redis.publish(CHANNELS.orders, JSON.stringify(message));
 }
 
@@ -37,6 +39,7 @@ export function parseOrderChanges(message: string): OrderChange[] {
 // By hand: with every socket's process hearing of every order, a schema would be what the process mostly does.
 function isOrderChange(value: unknown): value is OrderChange {
   if (typeof value !== "object" || value === null) return false;
-  const { id, version, status } = value as Partial<Record<keyof OrderChange, unknown>>;
-  return typeof id === "string" && Number.isSafeInteger(version) && STATUSES.has(status);
+  const { id, version, status, customerId } = value as Partial<Record<keyof OrderChange, unknown>>;
+  const isNamed = customerId === undefined || typeof customerId === "string";
+  return typeof id === "string" && Number.isSafeInteger(version) && STATUSES.has(status) && isNamed;
 }

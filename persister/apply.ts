@@ -158,7 +158,13 @@ export async function writePlan(
   plan: LedgerPlan,
 ): Promise<OrderChange[]> {
   await insertOrders(client, at, plan.newOrders);
-  const changes: OrderChange[] = plan.newOrders.map(({ id, version, status }) => ({ id, version, status }));
+  const changes: OrderChange[] = plan.newOrders.map(({ id, version, status, customerId }) => ({
+    id,
+    version,
+    status,
+    // A guest has no inbox.
+    customerId: customerId.startsWith("cus_") ? customerId : undefined,
+  }));
   // Before the ends: a revived order's hold may have ended in the same batch.
   changes.push(...(await applyRevivals(client, at, plan.revivals)).map(changeOf));
   changes.push(...(await finish(client, "settle", "sold", plan.settled, plan.endedAt)));

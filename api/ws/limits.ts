@@ -46,6 +46,15 @@ export interface StatusLimits {
   readonly messagesPerSnapshot: number;
   /** Missed messages of a support thread that are sent one by one; with more the snapshot stands for all of them. */
   readonly messagesMissedMax: number;
+  /** The same of the channel `me`. */
+  readonly notificationsPerSnapshot: number;
+  readonly notificationsMissedMax: number;
+  /** Members whose inboxes one transaction collects. */
+  readonly inboxesPerReadMax: number;
+  /** A member's orders that notices are listened for; what becomes of older ones is found by comparing. */
+  readonly ordersPerInboxMax: number;
+  /** Inboxes compared in one pass. */
+  readonly inboxesPerCheckMax: number;
   /** How often processes tell each other who watches support threads with them. */
   readonly presenceMs: number;
   /** How long that is believed. */
@@ -86,6 +95,11 @@ export const STATUS_LIMITS: StatusLimits = {
   passesPerFullCheck: 10,
   messagesPerSnapshot: 20,
   messagesMissedMax: 200,
+  notificationsPerSnapshot: 20,
+  notificationsMissedMax: 500,
+  inboxesPerReadMax: 100,
+  ordersPerInboxMax: 100,
+  inboxesPerCheckMax: 5_000,
   presenceMs: 5_000,
   presenceMsMax: 12_000,
   threadsPerNotice: 500,

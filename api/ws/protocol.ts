@@ -4,14 +4,14 @@ import type { ErrorCode } from "../../engine/errors.ts";
 import { OnrushError } from "../../engine/errors.ts";
 import { clientId, messageText, threadVersion } from "../support/representation.ts";
 
-/** Channels that exist now. `me` and `console` are answered as unknown until they do. */
-export const CHANNEL_KINDS = ["orders", "sales", "support"] as const;
+/** Channels that exist now. `console` is answered as unknown until it does. */
+export const CHANNEL_KINDS = ["orders", "sales", "support", "me"] as const;
 export type ChannelKind = (typeof CHANNEL_KINDS)[number];
 
 export interface Channel {
   readonly kind: ChannelKind;
   readonly id: string;
-  /** `kind/id`, as it stands in every message about it. */
+  /** `kind/id`, or `me`, as it stands in every message about it. */
   readonly name: string;
 }
 
@@ -49,9 +49,10 @@ export function parseClientMessage(text: string): ClientMessage {
 
 /** Reads a channel's name. @throws OnrushError with `NOT_FOUND` when there is no such kind of channel */
 export function parseChannel(name: string): Channel {
+  if (name === "me") return { kind: "me", id: "", name };
   const slash = name.indexOf("/");
   const kind = CHANNEL_KINDS.find((known) => known === name.slice(0, Math.max(0, slash)));
-  if (kind === undefined) throw new OnrushError("NOT_FOUND", "There is no such channel.");
+  if (kind === undefined || kind === "me") throw new OnrushError("NOT_FOUND", "There is no such channel.");
   const given = name.slice(slash + 1);
   // UUIDs are told apart by their value, not by how they are written.
   const id = kind === "sales" ? given : given.toLowerCase();

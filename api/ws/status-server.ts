@@ -15,6 +15,7 @@ import { ConnectionCounts } from "./connection-counts.ts";
 import { StatusCounters } from "./counters.ts";
 import { addressOf, admit, refuseHandshake } from "./handshake.ts";
 import { STATUS_LIMITS, type StatusLimits } from "./limits.ts";
+import { MeFeed } from "./me-feed.ts";
 import { OrderFeed } from "./order-feed.ts";
 import { CLOSE } from "./protocol.ts";
 import { SaleFeed } from "./sale-feed.ts";
@@ -52,6 +53,7 @@ export async function startStatusServer(server: Server, deps: StatusServerDepend
   const { cacheRedis, cacheSubscriber = subscriber, rates = createRateLimits(deps.config.rateLimit) } = deps;
   const desk = new SupportDesk({ pool, redis: cacheRedis, log, limits: rates });
   const support = new SupportFeed({ pool, desk, log, limits });
+  const me = new MeFeed({ pool, log, limits });
   const sessions = new Set<Session>();
   const behind = new Set<Session>();
   const counts = new ConnectionCounts(limits);
@@ -63,7 +65,7 @@ export async function startStatusServer(server: Server, deps: StatusServerDepend
     maxFragments: FRAGMENTS_MAX,
   });
   const forSession: SessionDependencies = {
-    feeds: { orders, sales, support },
+    feeds: { orders, sales, support, me },
     limits,
     counters,
     log,
@@ -108,12 +110,16 @@ export async function startStatusServer(server: Server, deps: StatusServerDepend
   };
 
   const hear = (channel: string, message: string) => {
-    if (channel === CHANNELS.orders) orders.hear(message);
+    if (channel === CHANNELS.orders) {
+      orders.hear(message);
+      me.hear(message);
+    }
     if (channel === CHANNELS.support) support.hear(message);
   };
   subscriber.on("message", hear);
   await subscriber.subscribe(CHANNELS.orders);
   orders.start();
+  me.start();
   if (cacheSubscriber !== subscriber) cacheSubscriber.on("message", hear);
   // Not waited for: the client subscribes when the cache's Redis is there, and until then versions are compared.
   cacheSubscriber.subscribe(CHANNELS.support).catch((error) => {
@@ -142,6 +148,7 @@ export async function startStatusServer(server: Server, deps: StatusServerDepend
       for (const timer of timers) clearInterval(timer);
       orders.stop();
       sales.stop();
+      me.stop();
       support.stop();
       for (const session of sessions) session.close(CLOSE.goingAway, "stopping", "stopping");
       await emptied(sessions, limits.stopMsMax);

@@ -37,7 +37,7 @@ export function ticketRoute(edge: Edge, { redis }: Pick<ApiDependencies, "redis"
         "Connect to `/ws?ticket=...` within `expiresIn` seconds; a ticket opens one connection, which is closed when the " +
         "access token expires. Without a ticket `/ws` serves sales and guests' orders.\n\n" +
         'Send `{"type":"subscribe","channel","since"?}`, `{"type":"unsubscribe","channel"}`, `{"type":"ping"}`. Channels: ' +
-        "`orders/{id}`, `sales/{id}`, `support/{threadId}`. Received are `subscribed`, `snapshot` and `event` with `{channel, version, data}`, " +
+        "`orders/{id}`, `sales/{id}`, `support/{threadId}`, `me`. Received are `subscribed`, `snapshot` and `event` with `{channel, version, data}`, " +
         "where `data` is GET's body, `error` with `{code, detail, channel?}`, and `pong`. Without `since` an order starts " +
         "with a snapshot, with it every later version is sent as an event. Messages have at most 16 KiB; a reader that " +
         "does not keep up skips to the newest state, and is closed (1013) when it stays behind.\n\n" +
@@ -46,7 +46,9 @@ export function ticketRoute(edge: Edge, { redis }: Pick<ApiDependencies, "redis"
         "message is sent; after too many a snapshot is, and GET has the rest. There, write " +
         '`{"type":"message","channel","text","clientId"?}`, `{"type":"read","channel","version"}` and ' +
         '`{"type":"typing","channel"}`; received are, without a version, `{"type":"presence","channel","customer","agent"}` ' +
-        'and `{"type":"typing","channel","from"}`.',
+        'and `{"type":"typing","channel","from"}`.\n\n' +
+        "`me` is one's own: a snapshot `{unread, notifications}` with the newest of GET /notifications, and events " +
+        "`{notification?, unread?}`: every notification is one, and the newest event says how many are unread.",
       tag: "WebSocket",
       access: "member",
       answers: { 201: { description: "The ticket; expiresIn is in seconds", schema: ticketSchema } },

@@ -5,6 +5,7 @@ import type { Operator } from "../catalogue/operator.ts";
 import { OnrushError } from "../errors.ts";
 import { recordAudit } from "../ledger/audit.ts";
 import { type Queryable, transaction } from "../ledger/database.ts";
+import { eraseInbox } from "../notifications/inbox.ts";
 import { eraseThreadsOf } from "../support/threads.ts";
 import { lockAccount, refuseLastAdministrator } from "./grants.ts";
 import { dropLinks } from "./mailed-links.ts";
@@ -30,6 +31,7 @@ export async function eraseMember(pool: pg.Pool, who: string, operator: Operator
     }
     await dropLinks(client, account.id);
     await eraseThreadsOf(client, account.id);
+    await eraseInbox(client, account.id);
     await erasePerson(client, account.id);
     await recordAudit(client, { ...operator, action: "user.erase", subject: `user:${account.id}` });
     return { id: account.id, endedSessions: await endSessionsOf(client, account.id, "erased") };
