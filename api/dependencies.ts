@@ -22,6 +22,7 @@ export type ApiConfig = Pick<
   | "receiptSecretPrevious"
   | "reservationTtlMs"
   | "trustedProxies"
+  | "webhookAllowPrivate"
 >;
 
 export interface ApiDependencies {

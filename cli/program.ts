@@ -23,6 +23,7 @@ import { stockCommands } from "./commands/stock.ts";
 import { stockChangeCommands } from "./commands/stock-change.ts";
 import { userCommands } from "./commands/users.ts";
 import { walletCommands } from "./commands/wallet.ts";
+import { webhookCommands } from "./commands/webhook.ts";
 
 /** All commands under `onrush`. */
 export function createProgram(): Command {
@@ -100,10 +101,16 @@ export function createProgram(): Command {
   ]);
   walletCommands(wallet);
 
+  const webhook = group("webhook", "where events of orders are sent, and what became of them", [
+    "onrush webhook list",
+    "onrush webhook deliveries <endpoint> --state dead",
+  ]);
+  webhookCommands(webhook);
+
   const audit = group("audit", "what operators did", ["onrush audit list --subject sale:summer"]);
   auditCommands(audit);
 
-  for (const commands of [sale, product, stock, orders, dead, jobs, users, wallet, audit])
+  for (const commands of [sale, product, stock, orders, dead, jobs, users, wallet, webhook, audit])
     program.addCommand(inherit(commands, program));
   statusCommand(program);
   completionCommand(program);

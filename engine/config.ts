@@ -91,6 +91,7 @@ const environment = z.object({
   PAYMENT_WEBHOOK_URL: url("http:", "https:").optional(),
   PAYMENT_WEBHOOK_SECRET: webhookSecret.optional(),
   PAYMENT_WEBHOOK_SECRET_PREVIOUS: webhookSecret.optional(),
+  WEBHOOK_ALLOW_PRIVATE: flag.default(false),
   CORS_ORIGINS: list.default([]),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
   OTEL_EXPORTER_OTLP_ENDPOINT: url("http:", "https:").optional(),
@@ -159,6 +160,8 @@ export interface Config {
   };
   /** One of them signs what the payment provider tells the API: the present one, then the one before. None: nothing is taken. */
   readonly paymentWebhookSecrets: readonly string[];
+  /** Whether webhooks may go to private addresses, and without TLS. */
+  readonly webhookAllowPrivate: boolean;
   readonly corsOrigins: readonly string[];
   readonly logLevel: string;
   readonly otlpEndpoint: string | undefined;
@@ -225,6 +228,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
       webhookUrl: e.PAYMENT_WEBHOOK_URL,
     },
     paymentWebhookSecrets: [e.PAYMENT_WEBHOOK_SECRET, e.PAYMENT_WEBHOOK_SECRET_PREVIOUS].filter((s) => s !== undefined),
+    webhookAllowPrivate: e.WEBHOOK_ALLOW_PRIVATE,
     corsOrigins: e.CORS_ORIGINS,
     logLevel: e.LOG_LEVEL,
     otlpEndpoint: e.OTEL_EXPORTER_OTLP_ENDPOINT,

@@ -1,46 +1,13 @@
 // An order as clients see it: by GET, in the answers to what they ask of it, and in what the status server sends.
 import { z } from "@hono/zod-openapi";
-import { FULFILMENT_STATES, type Fulfilment, type FulfilmentStep } from "../../engine/fulfilment.ts";
-import type { OrderWithLines } from "../../engine/ledger/orders.ts";
-import { type Address, type OrderLine, PAYMENT_METHODS, type PaymentMethod } from "../../engine/order.ts";
-import { CANCEL_REASONS, type CancelReason, ORDER_STATUSES, type OrderStatus } from "../../engine/order-state.ts";
+import { FULFILMENT_STATES } from "../../engine/fulfilment.ts";
+import { type OrderView, representLines, representOrder } from "../../engine/ledger/order-view.ts";
+import { PAYMENT_METHODS } from "../../engine/order.ts";
+import { CANCEL_REASONS, ORDER_STATUSES } from "../../engine/order-state.ts";
 import type { PendingOrder } from "../../engine/pending.ts";
 
-/** Amounts in minor units of `currency`; a line's `price` is that of one unit. Instants become ISO 8601 in JSON. */
-export interface OrderView {
-  readonly orderTrackingId: string;
-  readonly status: OrderStatus;
-  readonly reason?: CancelReason;
-  readonly version: number;
-  readonly saleId: string;
-  readonly customerId: string;
-  readonly items: readonly OrderItemView[];
-  readonly price: number;
-  readonly payable: number;
-  readonly refundedAmount: number;
-  readonly currency: string;
-  readonly payment: { readonly method: PaymentMethod };
-  readonly address?: Address;
-  readonly fulfilment: Fulfilment | null;
-  readonly reservedUntil: Date;
-  readonly placedAt: Date;
-  readonly updatedAt: Date;
-  readonly timeline: readonly {
-    readonly status: OrderStatus;
-    readonly at: Date;
-    readonly version: number;
-    readonly reason?: CancelReason;
-    readonly fulfilment?: FulfilmentStep;
-    readonly refundedAmount?: number;
-  }[];
-}
-
-export interface OrderItemView {
-  readonly productId: string;
-  readonly name: string;
-  readonly quantity: number;
-  readonly price: number;
-}
+export type { OrderView };
+export { representLines, representOrder };
 
 export const orderItemSchema = z
   .object({
@@ -98,38 +65,6 @@ export const orderSchema = z
 /** The version of an order that only Redis has. */
 export const PENDING_VERSION = 1;
 
-/** An order that Postgres has. */
-export function representOrder(row: OrderWithLines): OrderView {
-  return {
-    orderTrackingId: row.id,
-    status: row.status,
-    ...(row.reason !== null && { reason: row.reason }),
-    version: row.version,
-    saleId: row.saleId,
-    customerId: row.customerId,
-    items: representLines(row.lines),
-    price: row.price,
-    payable: row.payable,
-    refundedAmount: row.refundedAmount,
-    currency: row.currency,
-    payment: { method: row.paymentMethod },
-    ...(row.address !== null && { address: row.address }),
-    fulfilment: row.fulfilment,
-    reservedUntil: row.reservedUntil,
-    placedAt: row.placedAt,
-    // Of its version: the row's own also moves when the stock behind the order does.
-    updatedAt: row.timeline.at(-1)?.at ?? row.updatedAt,
-    timeline: row.timeline.map(({ status, at, version, reason, fulfilment, refundedAmount }) => ({
-      status,
-      at,
-      version,
-      ...(reason !== null && { reason }),
-      ...(fulfilment !== null && { fulfilment }),
-      ...(refundedAmount !== null && { refundedAmount }),
-    })),
-  };
-}
-
 /** An order that was accepted and is on its way to Postgres. */
 export function representPendingOrder(pending: PendingOrder, saleId: string): OrderView {
   const { orderId, payload, placedAt, reservedUntil } = pending;
@@ -152,9 +87,4 @@ export function representPendingOrder(pending: PendingOrder, saleId: string): Or
     updatedAt: placedAt,
     timeline: [{ status: "PENDING", at: placedAt, version: PENDING_VERSION }],
   };
-}
-
-/** Lines under the names that clients know. */
-export function representLines(lines: readonly OrderLine[]): OrderItemView[] {
-  return lines.map(({ productId, name, quantity, unitPrice }) => ({ productId, name, quantity, price: unitPrice }));
 }

@@ -32,6 +32,13 @@ export const AUDIT_ACTIONS = [
   "wallet.deposit",
   "api_key.create",
   "api_key.revoke",
+  "webhook_endpoint.create",
+  "webhook_endpoint.update",
+  "webhook_endpoint.delete",
+  "webhook_endpoint.rotate",
+  "webhook_endpoint.test",
+  "webhook_endpoint.replay",
+  "webhook_endpoint.disable",
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 

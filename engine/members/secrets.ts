@@ -16,6 +16,6 @@ export function hashSecret(secret: string): Buffer {
 }
 
 /** An id of 124 random bits: the prefix and 24 characters. */
-export function makeId(prefix: "cus" | "key"): string {
+export function makeId(prefix: "cus" | "key" | "whe"): string {
   return `${prefix}_${Array.from({ length: ID_CHARACTERS }, () => ID_ALPHABET[randomInt(ID_ALPHABET.length)]).join("")}`;
 }

@@ -21,6 +21,11 @@ export interface PaymentEventJob {
   readonly eventIds: readonly string[];
 }
 
+/** Endpoints that something is due for. */
+export interface WebhookJob {
+  readonly endpointIds: readonly string[];
+}
+
 /** Each queue's payload. */
 export interface JobPayloads {
   /** Take the payments of these orders. */
@@ -34,6 +39,8 @@ export interface JobPayloads {
   /** Ask the provider about what it said has changed. */
   "payment-event": PaymentEventJob;
   mail: MailJob;
+  /** Send these endpoints what is due. */
+  webhook: WebhookJob;
 }
 export type QueueName = keyof JobPayloads;
 /** Queues whose jobs name orders. */
@@ -59,4 +66,5 @@ export const QUEUES: Readonly<Record<QueueName, QueueOptions & { notify: boolean
   "payment-event": RETRY,
   // A mail server may be away for hours: about a day of attempts.
   mail: { ...RETRY, retryLimit: 30, retryDelayMax: 3_600 },
+  webhook: RETRY,
 };

@@ -9,7 +9,8 @@ import { startWorker } from "./worker.ts";
 await runService({ role: "worker" }, async (config, log) => {
   const { databaseUrl, redisUrl, publicUrl } = config;
   const mail = { transport: openMailTransport(config), publicUrl };
-  return startWorker({ databaseUrl, redisUrl, gateway: await openGateway(config, log), mail, log });
+  const webhooks = { allowPrivate: config.webhookAllowPrivate };
+  return startWorker({ databaseUrl, redisUrl, gateway: await openGateway(config, log), mail, webhooks, log });
 });
 
 function openMailTransport({ smtpUrl, mailFrom, dataDir }: RoleConfig): MailTransport {

@@ -14,7 +14,7 @@ import type { AttemptMethod } from "../../engine/ledger/payments.ts";
 import { findUnsettled } from "../../engine/ledger/sweeps.ts";
 import type { Logger } from "../../engine/log.ts";
 import { type Outbox, openOutbox } from "../../engine/outbox/outbox.ts";
-import type { MailJob, OrdersJob, PaymentEventJob } from "../../engine/outbox/queues.ts";
+import type { MailJob, OrdersJob, PaymentEventJob, WebhookJob } from "../../engine/outbox/queues.ts";
 import { redisNowMs } from "../../engine/redis/clock.ts";
 import { commandConnection, connect } from "../../engine/redis/connection.ts";
 import { loadScripts } from "../../engine/redis/scripts.ts";
@@ -43,6 +43,9 @@ import { refundSweep, returnSweep } from "./sweeps/refunds.ts";
 import { refusalSweep } from "./sweeps/refusals.ts";
 import { scheduleSweeps } from "./sweeps/schedule.ts";
 import { unsettledSweep } from "./sweeps/unsettled.ts";
+import { DELIVERY_TIMEOUT_MS, Deliveries, type DeliveryTiming } from "./webhooks/deliveries.ts";
+import { openSender, type Resolve } from "./webhooks/sender.ts";
+import { webhookSweep } from "./webhooks/sweep.ts";
 
 export interface WorkerTiming {
   readonly sweepIntervalMs: number;
@@ -54,6 +57,7 @@ export interface WorkerTiming {
   readonly jobLostAfterMs: number;
   readonly payment: Partial<PaymentTiming>;
   readonly refund: Partial<RefundTiming>;
+  readonly webhook: Partial<DeliveryTiming>;
 }
 
 export const WORKER_TIMING: WorkerTiming = {
@@ -63,6 +67,7 @@ export const WORKER_TIMING: WorkerTiming = {
   jobLostAfterMs: 10_000,
   payment: {},
   refund: {},
+  webhook: {},
 };
 
 export interface WorkerDependencies {
@@ -72,6 +77,8 @@ export interface WorkerDependencies {
   readonly gateway: PaymentProvider;
   /** How e-mails leave, closed by the worker too; without it they stay in their queue. */
   readonly mail?: { readonly transport: MailTransport; readonly publicUrl: string };
+  /** Whether webhooks may go to private addresses, and how names resolve where not as on this machine. */
+  readonly webhooks?: { readonly allowPrivate: boolean; readonly resolve?: Resolve };
   readonly log: Logger;
   readonly timing?: Partial<WorkerTiming>;
 }
@@ -89,6 +96,7 @@ const BOSS_CONNECTIONS_MAX = 4;
 const MONITOR_INTERVAL_S = 10;
 const JOBS_STOP_TIMEOUT_MS = 5_000;
 const PAYMENTS_STOP_TIMEOUT_MS = 3_000;
+const WEBHOOKS_CONNECTIONS_MAX = 3;
 
 /** Eight jobs of 64 orders a fetch: the queue's own statements are then a small part of what an order costs. */
 const WORK: WorkOptions = {
@@ -111,7 +119,8 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
     applicationName: "onrush worker",
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
   };
-  const pool = openPool(databaseUrl, poolOptions, (error) => log.warn({ err: error }, "a Postgres connection broke"));
+  const onBroken = (error: Error) => log.warn({ err: error }, "a Postgres connection broke");
+  const pool = openPool(databaseUrl, poolOptions, onBroken);
   const redis = await openRedis(deps.redisUrl, log);
   const outbox = await openOutbox(databaseUrl, (error) => log.warn({ err: error }, "outbox"));
 
@@ -140,6 +149,12 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
     const eventIds = jobs.flatMap((job) => job.data.eventIds);
     return followUp({ pool, recheckCharges, recheckRefunds }, eventIds);
   });
+  const webhookPool = openPool(databaseUrl, { ...poolOptions, connectionsMax: WEBHOOKS_CONNECTIONS_MAX }, onBroken);
+  const sender = openSender({ allowPrivate: false, timeoutMs: DELIVERY_TIMEOUT_MS, ...deps.webhooks });
+  const deliveries = new Deliveries({ pool: webhookPool, sender, log, timing: timing.webhook });
+  await boss.work<WebhookJob>("webhook", WORK, async (jobs) => {
+    deliveries.wake(jobs.flatMap((job) => job.data.endpointIds));
+  });
   const { mail } = deps;
   if (mail) {
     await boss.work<MailJob>("mail", MAIL_WORK, async ([job]) => {
@@ -162,6 +177,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
       honourSweep(pool, stock, log),
       memberSweep(pool, log),
       refusalSweep(pool),
+      webhookSweep(webhookPool, outbox, log),
     ],
     { locks: new SweepLocks(databaseUrl, log), redis, log, intervalMs: timing.sweepIntervalMs },
   );
@@ -176,7 +192,12 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
         reconciler.stop(),
         boss.stop({ graceful: true, timeout: JOBS_STOP_TIMEOUT_MS }),
       ]);
-      await Promise.all([payments.drain(PAYMENTS_STOP_TIMEOUT_MS), refunds.drain(PAYMENTS_STOP_TIMEOUT_MS)]);
+      await Promise.all([
+        payments.drain(PAYMENTS_STOP_TIMEOUT_MS),
+        refunds.drain(PAYMENTS_STOP_TIMEOUT_MS),
+        deliveries.stop(PAYMENTS_STOP_TIMEOUT_MS),
+      ]);
+      await webhookPool.end();
       mail?.transport.close();
       await close(outbox, gateway, pool, redis);
     },

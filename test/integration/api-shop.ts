@@ -31,6 +31,7 @@ export const CONFIG: ApiConfig = {
   receiptSecretPrevious: undefined,
   reservationTtlMs: 300_000,
   trustedProxies: [],
+  webhookAllowPrivate: false,
 };
 
 export type App = ReturnType<typeof createApp>;

@@ -58,8 +58,8 @@ export interface RoleShop {
 
 export const until = (assertion: () => Promise<void>) => vi.waitFor(assertion, { timeout: 40_000, interval: 20 });
 
-/** Starts API, persister and worker for a test file; ended with it. */
-export async function openRoleShop(): Promise<RoleShop> {
+/** Starts API, persister and worker for a test file; ended with it. @param settings further environment */
+export async function openRoleShop(settings: Readonly<Record<string, string>> = {}): Promise<RoleShop> {
   const database = await createTestDatabase();
   const redis = await startTestRedis();
   const options = { connectionsMax: 6, applicationName: "role shop", statementTimeoutMs: 10_000 };
@@ -76,6 +76,7 @@ export async function openRoleShop(): Promise<RoleShop> {
         ...{ PATH: process.env["PATH"], ROLES: role, PORT: String(port), DATA_DIR: dataDir, LOG_LEVEL: "silent" },
         ...{ REDIS_URL: redis.url, DATABASE_URL: database.url, JWT_SECRET, RECEIPT_SECRET },
         RATE_LIMIT_ENABLED: "false",
+        ...settings,
       },
     });
     running.set(role, child);

@@ -76,7 +76,7 @@ export async function startPersister({ databaseUrl, redisUrl }: AssemblyOptions,
 export async function startTestWorker(
   { databaseUrl, redisUrl }: AssemblyOptions,
   timing?: Partial<WorkerTiming>,
-  options: Pick<WorkerDependencies, "mail"> = {},
+  options: Partial<Pick<WorkerDependencies, "mail" | "webhooks" | "log">> = {},
 ) {
   const gatewayOptions = { connectionsMax: 4, applicationName: "gateway", statementTimeoutMs: 10_000 };
   const gateway = openSimulatedGateway(openPool(databaseUrl, gatewayOptions, ignore));
