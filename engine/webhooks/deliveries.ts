@@ -171,7 +171,7 @@ export async function forgetDeliveries(db: Queryable, limit: number): Promise<nu
   const result = await db.query(
     `DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(
        (SELECT id FROM webhook_deliveries
-        WHERE state <> 'pending' AND ended_at < now() - CASE state WHEN 'dead' THEN $2 ELSE $1 END * interval '1 day' LIMIT $3)
+        WHERE state <> 'pending' AND ended_at < now() - CASE state WHEN 'dead' THEN $2::int ELSE $1::int END * interval '1 day' LIMIT $3)
        UNION ALL
        (SELECT d.id FROM webhook_endpoints e JOIN webhook_deliveries d ON d.endpoint_id = e.id
         WHERE e.deleted_at IS NOT NULL LIMIT $3)))`,
