@@ -4,7 +4,7 @@ import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { CHANNELS } from "../../engine/keys.ts";
 import { eraseMember } from "../../engine/members/erasure.ts";
 import { makeCustomerId } from "../../engine/members/users.ts";
-import { collectNotifications } from "../../engine/notifications/inbox.ts";
+import { collectNotifications, findInboxesMovedOn } from "../../engine/notifications/inbox.ts";
 import { accessToken } from "./api-shop.ts";
 import { type Client, dropClients, open, openStatusShop, type Served, until } from "./ws-shop.ts";
 
@@ -157,8 +157,21 @@ describe("the inbox", () => {
     await looking;
     const { items } = await inbox(token, "?limit=100");
     for (const order of orders) expect(of(items, order).reverse()).toEqual(PAID);
-    expect(await collectNotifications(shop.pool, [id])).toBe(false);
+    expect(await findInboxesMovedOn(shop.pool, [{ id, version: 40 }])).toEqual([]);
   }, 60_000);
+
+  test("keeps an order's steps in their order when the clocks that timed them disagree", async () => {
+    const { id, token } = await member();
+    await shop.process();
+    const order = await shop.order(sale, { token });
+    await ended(order, token);
+    await shop.pool.query("UPDATE order_timeline SET at = at - version * interval '1 hour' WHERE order_id = $1", [
+      order,
+    ]);
+    const { items } = await inbox(token);
+    expect(of(items, order).reverse()).toEqual(PAID);
+    expect(await collectNotifications(shop.pool, [id])).toBe(false);
+  });
 
   test("tells that support has answered, and not what one wrote oneself", async () => {
     const { token } = await member();
@@ -248,6 +261,18 @@ describe("`me`", () => {
       expect(client.states("me")[0]).toMatchObject({ type: "snapshot", version: 25 });
       expect(told(client)).toEqual(all.slice(5));
     }
+  });
+
+  test("is told by notices alone, of orders that are new to the process too", async () => {
+    const hearing = await shop.serve({ checkMs: 3_600_000 });
+    const { token } = await member();
+    const early = await shop.order(sale, { token });
+    const client = await watch(hearing.url, token);
+    await client.until(() => client.states("me").length === 1);
+    await shop.process();
+    const late = await shop.order(sale, { token });
+    await until(() => of(told(client), early).length === 5 && of(told(client), late).length === 5);
+    expect([of(told(client), early), of(told(client), late)]).toEqual([PAID, PAID]);
   });
 
   test("misses nothing when no notice comes", async () => {

@@ -4,6 +4,7 @@ import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { TokenBuckets } from "../../api/http/token-buckets.ts";
 import { CHANNELS } from "../../engine/keys.ts";
 import { makeCustomerId } from "../../engine/members/users.ts";
+import { commandConnection, subscriberConnection } from "../../engine/redis/connection.ts";
 import { accessToken } from "./api-shop.ts";
 import { type Client, dropClients, open, openStatusShop, refusalOf, type Served, until } from "./ws-shop.ts";
 
@@ -136,6 +137,34 @@ describe("a conversation", () => {
     await shop.call("PATCH", `${THREADS}/${id}`, { token: agentToken, body: { state: "closed" } });
     await buyer.until(() => chat(buyer, channel).at(-1)?.version === 3);
     expect(chat(buyer, channel).at(-1)?.thread).toMatchObject({ state: "closed", version: 3 });
+  });
+
+  test("is told by notices alone, without a comparison", async () => {
+    const hearing = await shop.serve({ checkMs: 3_600_000 });
+    const { id, channel, customer } = await newThread();
+    const buyer = await join(hearing.url, customer, channel);
+    await buyer.until(() => chat(buyer, channel).length === 1);
+    await post(agentToken, id, "heard");
+    await buyer.until(() => texts(buyer, channel).includes("heard"));
+  });
+
+  test("goes on while the cache's Redis is away, on both sides of it", async () => {
+    const nowhere = "redis://127.0.0.1:1";
+    const [cacheRedis, cacheSubscriber] = [commandConnection(nowhere, 1_000), subscriberConnection(nowhere)];
+    for (const connection of [cacheRedis, cacheSubscriber]) connection.on("error", () => undefined);
+    const apart = await shop.serve({}, { cacheRedis, cacheSubscriber });
+    const { id, channel, customer } = await newThread();
+    const [buyer, agent] = [await join(apart.url, customer, channel), await join(here.url, agentToken, channel)];
+    buyer.send({ type: "message", channel, text: "from there" });
+    await post(agentToken, id, "from here");
+    for (const client of [buyer, agent]) {
+      await client.until(
+        () => texts(client, channel).includes("from there") && texts(client, channel).includes("from here"),
+      );
+      grows(client, channel);
+    }
+    await apart.stop();
+    for (const connection of [cacheRedis, cacheSubscriber]) connection.disconnect();
   });
 
   test("goes on without notices: a process that hears none finds out by itself", async () => {
@@ -309,7 +338,7 @@ describe("what is said", () => {
 
   test("too often is refused by author, over all of one's sockets", async () => {
     const buckets = new TokenBuckets({ perSecond: 0.001, burst: 3 });
-    const strict = await shop.serve({}, { message: (author) => buckets.take(author) });
+    const strict = await shop.serve({}, { rates: { message: (author) => buckets.take(author) } });
     const { channel, customer } = await newThread();
     const clients = [await join(strict.url, customer, channel), await join(strict.url, customer, channel)];
     for (const client of clients)

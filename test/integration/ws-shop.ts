@@ -7,11 +7,10 @@ import type { Redis } from "ioredis";
 import { afterAll, expect } from "vitest";
 import WebSocket, { type ClientOptions } from "ws";
 import { createApp } from "../../api/app.ts";
-import { createRateLimits, type RateLimits } from "../../api/http/rate-limits.ts";
 import { startServer } from "../../api/server.ts";
 import { StatusCounters } from "../../api/ws/counters.ts";
 import type { StatusLimits } from "../../api/ws/limits.ts";
-import { startStatusServer } from "../../api/ws/status-server.ts";
+import { type StatusServerDependencies, startStatusServer } from "../../api/ws/status-server.ts";
 import { connect, subscriberConnection } from "../../engine/redis/connection.ts";
 import { startPersister, startTestWorker } from "../support/assembly.ts";
 import { type AnswerBody, type ApiShop, guest, JWT_SECRET, openApiShop, RECEIPT_SECRET } from "./api-shop.ts";
@@ -26,7 +25,7 @@ export interface Served {
 
 export interface StatusShop extends ApiShop {
   /** Another API with a status server of its own, on a free port. */
-  serve(limits?: Partial<StatusLimits>, rates?: Pick<RateLimits, "message">): Promise<Served>;
+  serve(limits?: Partial<StatusLimits>, override?: Partial<StatusServerDependencies>): Promise<Served>;
   /** The API as a process of its own. */
   serveAlone(): Promise<{ url: string; process: ChildProcess }>;
   /** Starts a persister and a worker: orders move on. */
@@ -64,14 +63,14 @@ export async function openStatusShop(): Promise<StatusShop> {
   return {
     ...shop,
     halt,
-    async serve(limits = {}, rates = createRateLimits(shop.deps.config.rateLimit)) {
+    async serve(limits = {}, override = {}) {
       const counters = new StatusCounters();
       const subscriber = subscriberConnection(redis.urlOf("onrush_api"));
       subscriber.on("error", () => undefined);
       await connect(subscriber);
       const app = createApp({ ...shop.deps, statusCounters: counters });
       const http = await startServer(app, { host: "127.0.0.1", port: 0 });
-      const status = await startStatusServer(http.server, { ...shop.deps, subscriber, counters, limits, rates });
+      const status = await startStatusServer(http.server, { ...shop.deps, subscriber, counters, limits, ...override });
       let stopped: Promise<unknown> | undefined;
       const server: Served = {
         url: http.url,
