@@ -23,7 +23,7 @@ const MEANS: readonly string[] = [...TOKENS, "wallet"];
 const NEVER_PAID: readonly string[] = ["tok_declined", "tok_insufficient", "tok_error"];
 
 /** From a start to the next kill, on average. */
-const LIFE_MS = { full: 2_500, short: 1_500 } as const;
+const LIFE_MS = { full: 2_500, short: 1_000 } as const;
 const DOWN_MS = 200;
 const KILLS_MAX = 60;
 const SELLS_WITHIN_MS = 20_000;
@@ -56,7 +56,7 @@ async function killAgainAndAgain(stage: Stage, { kills, gatewayKills, isEnough }
   return [ofWorker, ofGateway];
 }
 
-const KILLS = { full: { kills: 8, orders: 200 }, short: { kills: 3, orders: 10 } } as const;
+const KILLS = { full: { kills: 8, orders: 200 }, short: { kills: 2, orders: 10 } } as const;
 
 export const workersKilledAtRandom: Fault = {
   name: "workers-killed-at-random",
