@@ -79,7 +79,7 @@ export function webhookCommands(webhook: Command): void {
       "--event says which.",
     examples: [
       "onrush webhook create https://shop.example/hooks",
-      "onrush webhook create https://shop.example/hooks --event order.confirmed --yes --json",
+      "onrush webhook create https://shop.example/hooks --event order.refunded --yes",
     ],
     options: [EVENT, REASON],
     changes: () => true,
@@ -100,7 +100,7 @@ export function webhookCommands(webhook: Command): void {
     details: "What commits while an endpoint is disabled is not sent to it, then or later.",
     examples: [
       "onrush webhook update <endpoint> --enable --yes",
-      "onrush webhook update <endpoint> --url https://shop.example/new --event order.refunded",
+      "onrush webhook update <endpoint> --url https://shop.example/new",
     ],
     options: [
       { flags: "--url <url>", help: "where to" },
