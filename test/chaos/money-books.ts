@@ -62,7 +62,7 @@ async function readLedger({ pool }: System, saleId: string) {
       wallets,
       eventsOpen: events?.open ?? 0,
       attempts: await rows<AttemptRow>(
-        `SELECT a.order_id AS "orderId", a.attempt, a.method, a.state, a.surplus
+        `SELECT a.order_id AS "orderId", a.attempt, a.method, a.state, a.surplus, a.error
          FROM payment_attempts a JOIN orders o ON o.id = a.order_id WHERE o.sale_id = $1`,
       ),
       refunds: await rows<RefundRow>(

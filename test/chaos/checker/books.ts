@@ -44,6 +44,8 @@ export interface AttemptRow {
   readonly method: PaidFrom;
   readonly state: "started" | "succeeded" | "declined" | "failed";
   readonly surplus: "owed" | "refunding" | null;
+  /** The provider's word, or the worker's, for why it was not paid. */
+  readonly error: string | null;
 }
 
 export type PaidFrom = "card" | "wallet";

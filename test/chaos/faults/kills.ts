@@ -97,16 +97,14 @@ function paidBy({ history }: Stage, means: string): Placement[] {
   );
 }
 
-/** `confirmed of all`, and why the others were cancelled. */
-function endsOf(stage: Stage, { orders }: Books, means: string): string {
+/** `confirmed of all`, and why the others were not paid. */
+function endsOf(stage: Stage, { orders, attempts }: Books, means: string): string {
   const of = new Set(paidBy(stage, means).flatMap(({ orderIds }) => orderIds));
   const ours = orders.filter(({ id }) => of.has(id));
-  const reasons = Map.groupBy(
-    ours.flatMap(({ reason }) => reason ?? []),
-    (reason) => reason,
-  );
-  const why = [...reasons].map(([reason, of]) => `, ${of.length} ${reason}`).join("");
-  return `${ours.filter(({ status }) => status === "CONFIRMED").length} of ${ours.length}${why}`;
+  const confirmed = ours.filter(({ status }) => status === "CONFIRMED").length;
+  const errors = attempts.flatMap(({ orderId, error }) => (of.has(orderId) && error !== null ? [error] : []));
+  const why = [...Map.groupBy(errors, (error) => error)].map(([error, each]) => `, ${each.length} ${error}`);
+  return `${confirmed} of ${ours.length}${why.join("")}`;
 }
 
 /** Longer than a return may wait for the ledger before a sweep carries it again. */

@@ -181,7 +181,7 @@ export function charge(orderId: string, amount: number, rest: Partial<ChargeRow>
 }
 
 export function attempt(orderId: string, rest: Partial<AttemptRow>): AttemptRow {
-  return { orderId, attempt: 1, method: "card", state: "succeeded", surplus: null, ...rest };
+  return { orderId, attempt: 1, method: "card", state: "succeeded", surplus: null, error: null, ...rest };
 }
 
 export function refund(id: string, orderId: string, rest: Partial<RefundRow>): RefundRow {
