@@ -110,7 +110,8 @@ function draw(random: Random, { buyers, sale, load, people }: Choice, sinceMs: n
   const refunds = load.refunds !== undefined && random() < load.refunds ? drawRefunds(random, drawn.items, sale) : [];
   const wish = { ...drawn, ...(refunds.length > 0 && { refunds }) };
   if (people && load.wallets !== undefined && random() < load.wallets) {
-    const isCovered = random() < 0.5;
+    // As many again find their products gone, and leave what was paid in to the next ones.
+    const isCovered = random() < 0.25;
     const deposit = { key: seededUuid(random), amount: priceOf(wish.items, sale) };
     const payment = { method: "wallet" };
     return { ...wish, buyer: pick(people.members), payment, next: "watch", ...(isCovered && { deposit }) };
