@@ -10,6 +10,7 @@ import { jsonAnswer } from "../http/answer.ts";
 import { decodeCursor, encodeCursor } from "../http/cursor.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
 import { page } from "../http/fields.ts";
+import { sharedRows } from "./shared-rows.ts";
 
 const TAG = "Operations";
 
@@ -78,19 +79,9 @@ export function reconciliationRoutes(edge: Edge, { pool }: ApiDependencies): voi
 
 const VERDICT_VALUES = { CLEAN: 0, DRIFT: 1, UNCERTAIN: 2 } as const;
 
-/** One scrape asks several metrics for the same rows. */
-const ROWS_AGE_MS_MAX = 500;
-
 function exposeReconciliation(registry: Registry, db: Queryable): void {
   const labelNames = ["sale", "partition"] as const;
-  let read: { at: number; passes: Promise<RecordedPass[]> } | undefined;
-  // While Postgres is away the scrape is answered all the same, without these.
-  const passes = () => {
-    if (!read || performance.now() - read.at > ROWS_AGE_MS_MAX) {
-      read = { at: performance.now(), passes: listPasses(db).catch(() => []) };
-    }
-    return read.passes;
-  };
+  const passes = sharedRows(() => listPasses(db));
   const gauge = (name: string, help: string, value: (of: RecordedPass) => number) =>
     new Gauge({
       name,
@@ -98,7 +89,7 @@ function exposeReconciliation(registry: Registry, db: Queryable): void {
       labelNames,
       registers: [registry],
       async collect() {
-        const rows = await passes();
+        const rows = (await passes()) ?? [];
         this.reset();
         for (const row of rows) this.set({ sale: row.saleId, partition: String(row.partition) }, value(row));
       },

@@ -1,20 +1,11 @@
 // Refunds that are not at their end, for Prometheus: what alarms are made of. Every process of the API reads the same rows.
 import { Gauge, type Registry } from "prom-client";
 import type { Queryable } from "../../engine/ledger/database.ts";
-import { countOpenRefunds, type OpenRefunds } from "../../engine/ledger/refunds.ts";
-
-/** One scrape asks several metrics for the same rows. */
-const ROWS_AGE_MS_MAX = 500;
+import { countOpenRefunds } from "../../engine/ledger/refunds.ts";
+import { sharedRows } from "./shared-rows.ts";
 
 export function exposeRefunds(registry: Registry, db: Queryable): void {
-  let read: { at: number; counts: Promise<OpenRefunds | undefined> } | undefined;
-  // While Postgres is away the scrape is answered all the same, without these.
-  const counts = () => {
-    if (!read || performance.now() - read.at > ROWS_AGE_MS_MAX) {
-      read = { at: performance.now(), counts: countOpenRefunds(db).catch(() => undefined) };
-    }
-    return read.counts;
-  };
+  const counts = sharedRows(() => countOpenRefunds(db));
   new Gauge({
     name: "onrush_refunds",
     help: "Refunds that are not at their end; failed: the money is owed until an operator's replay succeeds",

@@ -1,20 +1,11 @@
 // Webhooks that are not at their end, and endpoints that fail, for Prometheus: what alarms are made of.
 import { Gauge, type Registry } from "prom-client";
 import type { Queryable } from "../../engine/ledger/database.ts";
-import { countWebhooks, type WebhookCounts } from "../../engine/webhooks/deliveries.ts";
-
-/** One scrape asks several metrics for the same rows. */
-const ROWS_AGE_MS_MAX = 500;
+import { countWebhooks } from "../../engine/webhooks/deliveries.ts";
+import { sharedRows } from "./shared-rows.ts";
 
 export function exposeWebhooks(registry: Registry, db: Queryable): void {
-  let read: { at: number; counts: Promise<WebhookCounts | undefined> } | undefined;
-  // While Postgres is away the scrape is answered all the same, without these.
-  const counts = () => {
-    if (!read || performance.now() - read.at > ROWS_AGE_MS_MAX) {
-      read = { at: performance.now(), counts: countWebhooks(db).catch(() => undefined) };
-    }
-    return read.counts;
-  };
+  const counts = sharedRows(() => countWebhooks(db));
   new Gauge({
     name: "onrush_webhook_endpoints",
     help: "Webhook endpoints; failing: nothing is taken; disabled: nothing was, for a day",

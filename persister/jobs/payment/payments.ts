@@ -11,7 +11,6 @@
 // Nobody waits for a slow neighbour: an outcome is recorded when it is known. A payment that outlasts its job's patience
 // goes on in this process while the job is over; if the process dies, the attempt's lease ends (at once, when the worker
 // starts again on the same machine) and a sweep sends it a job of its own. A process dying at any point leaves an open attempt, never a charge that nobody asks about.
-import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import { Batcher } from "../../../engine/admission/batcher.ts";
 import { transaction } from "../../../engine/ledger/database.ts";
@@ -38,6 +37,7 @@ import {
 import type { Logger } from "../../../engine/log.ts";
 import { holderName, isGone } from "../../../engine/process-identity.ts";
 import type { PaymentGateway } from "../gateway/gateway.ts";
+import { InFlight, patiently } from "../in-flight.ts";
 import {
   ATTEMPT_TIMING,
   type AttemptResult,
@@ -84,7 +84,7 @@ export class Payments {
   readonly #deps: PaymentDependencies;
   readonly #timing: PaymentTiming;
   readonly #name = holderName();
-  readonly #inFlight = new Set<Promise<void>>();
+  readonly #inFlight = new InFlight(IN_FLIGHT_MAX);
   readonly #recorder: Batcher<Outcome, undefined>;
 
   constructor(deps: PaymentDependencies) {
@@ -105,11 +105,11 @@ export class Payments {
    * or the job's patience is over. @throws when Postgres cannot be reached before anything was charged
    */
   async take(orderIds: readonly string[]): Promise<void> {
-    while (this.#inFlight.size >= IN_FLIGHT_MAX) await Promise.race(this.#inFlight);
+    await this.#inFlight.room();
     const attempts = await this.#claim([...new Set(orderIds)]);
     if (attempts.length === 0) return;
-    const payments = attempts.map((attempt) => this.#track(this.#pay(attempt)));
-    await this.#patiently(Promise.all(payments), this.#timing.jobPatienceMs);
+    const payments = attempts.map((attempt) => this.#inFlight.track(this.#pay(attempt)));
+    await patiently(Promise.all(payments), this.#timing.jobPatienceMs);
   }
 
   /**
@@ -123,7 +123,7 @@ export class Payments {
     const unanswered: string[] = [];
     for (let from = 0; from < asked.length; from += LOOKUPS_IN_FLIGHT_MAX) {
       const chunk = asked.slice(from, from + LOOKUPS_IN_FLIGHT_MAX);
-      await this.#track(
+      await this.#inFlight.track(
         Promise.all(
           chunk.map(async (attempt) => {
             if (!(await this.#recheckOne(attempt))) unanswered.push(`${attempt.orderId}:${attempt.attempt}`);
@@ -144,7 +144,7 @@ export class Payments {
 
   /** Waits for payments that go on without their job, at most `timeoutMs`. The rest is left to its leases. */
   async drain(timeoutMs: number): Promise<void> {
-    await this.#patiently(Promise.all(this.#inFlight), timeoutMs);
+    await this.#inFlight.drain(timeoutMs);
   }
 
   async #claim(orderIds: readonly string[]): Promise<TakenAttempt[]> {
@@ -223,21 +223,6 @@ export class Payments {
     }
     await onMoved(moved);
     return outcomes.map(() => undefined);
-  }
-
-  #track(payment: Promise<void>): Promise<void> {
-    this.#inFlight.add(payment);
-    return payment.finally(() => this.#inFlight.delete(payment));
-  }
-
-  async #patiently(work: Promise<unknown>, patienceMs: number): Promise<void> {
-    const over = new AbortController();
-    const patience = sleep(patienceMs, undefined, { signal: over.signal }).catch(() => undefined);
-    try {
-      await Promise.race([work, patience]);
-    } finally {
-      over.abort();
-    }
   }
 }
 

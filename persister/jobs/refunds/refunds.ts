@@ -7,7 +7,6 @@
 //
 // A process dying at any point leaves an open refund under its one key. Its lease ends (at once, when the worker starts again on
 // the same machine), a sweep sends it a job, and whoever takes it asks the gateway first what it has under the key.
-import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import { Batcher } from "../../../engine/admission/batcher.ts";
 import { transaction } from "../../../engine/ledger/database.ts";
@@ -26,6 +25,7 @@ import {
 import type { Logger } from "../../../engine/log.ts";
 import { holderName, isGone } from "../../../engine/process-identity.ts";
 import type { RefundGateway } from "../gateway/gateway.ts";
+import { InFlight, patiently } from "../in-flight.ts";
 import {
   findGivenBack,
   GIVE_BACK_TIMING,
@@ -70,7 +70,7 @@ export class Refunds {
   readonly #deps: RefundDependencies;
   readonly #timing: RefundTiming;
   readonly #name = holderName();
-  readonly #inFlight = new Set<Promise<void>>();
+  readonly #inFlight = new InFlight(IN_FLIGHT_MAX);
   readonly #recorder: Batcher<Outcome, undefined>;
 
   constructor(deps: RefundDependencies) {
@@ -91,11 +91,11 @@ export class Refunds {
    * the job's patience is over. @throws when Postgres cannot be reached before the gateway was asked
    */
   async take(orderIds: readonly string[]): Promise<void> {
-    while (this.#inFlight.size >= IN_FLIGHT_MAX) await Promise.race(this.#inFlight);
+    await this.#inFlight.room();
     const taken = await takeRefunds(this.#deps.pool, [...new Set(orderIds)], leaseOf(this.#timing), this.#name);
     if (taken.length === 0) return;
-    const refunds = taken.map((refund) => this.#track(this.#giveBack(refund)));
-    await this.#patiently(Promise.all(refunds), this.#timing.jobPatienceMs);
+    const refunds = taken.map((refund) => this.#inFlight.track(this.#giveBack(refund)));
+    await patiently(Promise.all(refunds), this.#timing.jobPatienceMs);
   }
 
   /**
@@ -123,7 +123,7 @@ export class Refunds {
 
   /** Waits for refunds that go on without their job, at most `timeoutMs`. The rest is left to its leases. */
   async drain(timeoutMs: number): Promise<void> {
-    await this.#patiently(Promise.all(this.#inFlight), timeoutMs);
+    await this.#inFlight.drain(timeoutMs);
   }
 
   async #giveBack(refund: TakenRefund): Promise<void> {
@@ -169,21 +169,6 @@ export class Refunds {
       this.#deps.log.error({ ...about, alarm: "refund_unanswered" }, "whether a refund was made is still unknown");
     } else {
       this.#deps.log.info(about, "not refunded yet");
-    }
-  }
-
-  #track(refund: Promise<void>): Promise<void> {
-    this.#inFlight.add(refund);
-    return refund.finally(() => this.#inFlight.delete(refund));
-  }
-
-  async #patiently(work: Promise<unknown>, patienceMs: number): Promise<void> {
-    const over = new AbortController();
-    const patience = sleep(patienceMs, undefined, { signal: over.signal }).catch(() => undefined);
-    try {
-      await Promise.race([work, patience]);
-    } finally {
-      over.abort();
     }
   }
 }
