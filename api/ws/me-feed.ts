@@ -13,6 +13,7 @@ import {
   listNewestOrderIds,
   readInboxes,
 } from "../../engine/notifications/inbox.ts";
+import { CatchUp } from "./catch-up.ts";
 import type { Feed, SubscribeRequest } from "./feed.ts";
 import type { StatusLimits } from "./limits.ts";
 import { eventsOf, MeChannel, snapshotOf } from "./me-channel.ts";
@@ -34,26 +35,30 @@ export class MeFeed implements Feed {
   readonly #members = new Map<Subscription, string>();
   /** Whose each watched order is. */
   readonly #owners = new Map<string, string>();
-  /** Members whose inboxes are to be collected and read next. */
-  readonly #due = new Set<string>();
-  #reading = false;
-  #gather: NodeJS.Timeout | undefined;
-  #check: NodeJS.Timeout | undefined;
-  #checkFrom = 0;
-  #stopped = false;
+  readonly #catchUp: CatchUp;
 
   constructor(deps: MeFeedDependencies) {
     this.#deps = deps;
+    this.#catchUp = new CatchUp({
+      what: "inboxes",
+      limits: deps.limits,
+      perReadMax: deps.limits.inboxesPerReadMax,
+      perCheckMax: deps.limits.inboxesPerCheckMax,
+      log: deps.log,
+      read: (members) => this.#readNow(members),
+      isWatched: (member) => this.#channels.has(member),
+      listWatched: () =>
+        [...this.#channels].flatMap(([id, { isKnown, version }]) => (isKnown ? [{ id, version }] : [])),
+      findMovedOn: (watched) => findInboxesMovedOn(deps.pool, watched),
+    });
   }
 
   start(): void {
-    this.#scheduleCheck();
+    this.#catchUp.start();
   }
 
   stop(): void {
-    this.#stopped = true;
-    clearTimeout(this.#gather);
-    clearTimeout(this.#check);
+    this.#catchUp.stop();
   }
 
   async subscribe({ caller, since }: SubscribeRequest, subscription: Subscription): Promise<void> {
@@ -80,7 +85,7 @@ export class MeFeed implements Feed {
       else subscription.offer(snapshotOf(inbox));
       channel.catchUp(subscription);
       // Notices that came meanwhile found nobody to tell.
-      this.#read(member);
+      this.#catchUp.read(member);
     } finally {
       channel.opening -= 1;
       this.#forgetIfUnused(member, channel);
@@ -104,7 +109,7 @@ export class MeFeed implements Feed {
       const channel = member === undefined ? undefined : this.#channels.get(member);
       if (member === undefined || !channel) continue;
       this.#own(member, channel, id);
-      if (channel.isKnown) this.#read(member);
+      if (channel.isKnown) this.#catchUp.read(member);
     }
   }
 
@@ -136,71 +141,20 @@ export class MeFeed implements Feed {
   #forgetIfUnused(member: string, channel: MeChannel): void {
     if (channel.opening > 0 || channel.subscriptions.size > 0) return;
     this.#channels.delete(member);
-    this.#due.delete(member);
+    this.#catchUp.forget(member);
     for (const orderId of channel.orders) this.#owners.delete(orderId);
   }
 
-  #read(member: string): void {
-    this.#due.add(member);
-    this.#schedule(this.#deps.limits.gatherMs);
-  }
-
-  #schedule(delayMs: number): void {
-    if (this.#gather !== undefined || this.#reading || this.#stopped) return;
-    this.#gather = setTimeout(() => {
-      this.#gather = undefined;
-      void this.#readDue();
-    }, delayMs);
-  }
-
-  /** Collects and reads what is due, one batch after the other; what came meanwhile is in the next one. */
-  async #readDue(): Promise<void> {
-    const { pool, limits, log } = this.#deps;
-    this.#reading = true;
-    let members: string[] = [];
-    let delayMs: number = limits.gatherMs;
-    try {
-      while (this.#due.size > 0 && !this.#stopped) {
-        members = [...this.#due].slice(0, limits.inboxesPerReadMax);
-        for (const member of members) this.#due.delete(member);
-        await collectNotifications(pool, members);
-        const wanted = members.flatMap((id) => {
-          const channel = this.#channels.get(id);
-          return channel?.isKnown ? [{ id, since: channel.version }] : [];
-        });
-        if (wanted.length === 0) continue;
-        for (const [id, inbox] of await readInboxes(pool, wanted, limits.notificationsPerSnapshot)) {
-          this.#channels.get(id)?.advance(inbox, inbox.notifications.length < limits.notificationsPerSnapshot);
-        }
-      }
-    } catch (error) {
-      for (const member of members) if (this.#channels.has(member)) this.#due.add(member);
-      delayMs = limits.readRetryMs;
-      if (!this.#stopped) log.warn({ err: error, members: members.length }, "notifications could not be read");
-    } finally {
-      this.#reading = false;
-      if (this.#due.size > 0) this.#schedule(delayMs);
+  async #readNow(members: readonly string[]): Promise<void> {
+    const { pool, limits } = this.#deps;
+    await collectNotifications(pool, members);
+    const wanted = members.flatMap((id) => {
+      const channel = this.#channels.get(id);
+      return channel?.isKnown ? [{ id, since: channel.version }] : [];
+    });
+    if (wanted.length === 0) return;
+    for (const [id, inbox] of await readInboxes(pool, wanted, limits.notificationsPerSnapshot)) {
+      this.#channels.get(id)?.advance(inbox, inbox.notifications.length < limits.notificationsPerSnapshot);
     }
-  }
-
-  #scheduleCheck(): void {
-    if (this.#stopped) return;
-    this.#check = setTimeout(async () => {
-      await this.#compare().catch((error) => {
-        if (!this.#stopped) this.#deps.log.warn({ err: error }, "watched inboxes could not be compared");
-      });
-      this.#scheduleCheck();
-    }, this.#deps.limits.checkMs);
-    this.#check.unref();
-  }
-
-  async #compare(): Promise<void> {
-    const watched: { id: string; version: number }[] = [];
-    for (const [id, channel] of this.#channels) if (channel.isKnown) watched.push({ id, version: channel.version });
-    if (watched.length === 0) return;
-    if (this.#checkFrom >= watched.length) this.#checkFrom = 0;
-    const turn = watched.slice(this.#checkFrom, this.#checkFrom + this.#deps.limits.inboxesPerCheckMax);
-    this.#checkFrom += turn.length;
-    for (const id of await findInboxesMovedOn(this.#deps.pool, turn)) if (this.#channels.has(id)) this.#read(id);
   }
 }

@@ -9,6 +9,7 @@ import { isTerminal } from "../../engine/order-state.ts";
 import { maySee } from "../orders/lookup.ts";
 import type { OrderView } from "../orders/representation.ts";
 import { batched } from "./batched.ts";
+import { CatchUp, type Watched } from "./catch-up.ts";
 import type { Feed, SubscribeRequest } from "./feed.ts";
 import type { StatusLimits } from "./limits.ts";
 import { OrderChannel } from "./order-channel.ts";
@@ -25,29 +26,32 @@ export class OrderFeed implements Feed {
   readonly #deps: OrderFeedDependencies;
   readonly #lookUp: (id: string) => Promise<OrderView | undefined>;
   readonly #channels = new Map<string, OrderChannel>();
-  /** Orders to be read by the next statement. */
-  readonly #due = new Set<string>();
-  #reading = false;
-  #gather: NodeJS.Timeout | undefined;
-  #check: NodeJS.Timeout | undefined;
+  readonly #catchUp: CatchUp;
   #pass = 0;
-  #checkFrom = 0;
-  #stopped = false;
 
   constructor(deps: OrderFeedDependencies) {
     this.#deps = deps;
     const { gatherMs, ordersPerLookUpMax: perBatchMax, lookUpsMax: batchesMax } = deps.limits;
+    this.#catchUp = new CatchUp({
+      what: "orders",
+      limits: deps.limits,
+      perReadMax: deps.limits.ordersPerReadMax,
+      perCheckMax: deps.limits.ordersPerCheckMax,
+      log: deps.log,
+      read: (ids) => this.#readNow(ids),
+      isWatched: (id) => this.#channels.has(id),
+      listWatched: () => this.#listWatched(),
+      findMovedOn: (watched) => findMovedOn(deps.pool, watched),
+    });
     this.#lookUp = batched((ids) => lookUpOrders(deps, ids), { gatherMs, perBatchMax, batchesMax });
   }
 
   start(): void {
-    this.#scheduleCheck();
+    this.#catchUp.start();
   }
 
   stop(): void {
-    this.#stopped = true;
-    clearTimeout(this.#gather);
-    clearTimeout(this.#check);
+    this.#catchUp.stop();
   }
 
   async subscribe({ id, caller, since }: SubscribeRequest, subscription: Subscription): Promise<void> {
@@ -63,7 +67,7 @@ export class OrderFeed implements Feed {
       channel.advance(view);
       channel.subscriptions.add(subscription);
       this.#sendFirst(channel, subscription, since);
-      if (channel.noticed > channel.version) this.#read(id);
+      if (channel.noticed > channel.version) this.#catchUp.read(id);
     } finally {
       channel.opening -= 1;
       this.#forgetIfUnused(id, channel);
@@ -83,14 +87,14 @@ export class OrderFeed implements Feed {
       const channel = this.#channels.get(id);
       if (!channel || version <= channel.noticed) continue;
       channel.noticed = version;
-      if (channel.view && version > channel.version) this.#read(id);
+      if (channel.view && version > channel.version) this.#catchUp.read(id);
     }
   }
 
   /** A watched order is known, and at most a second old; a stranger to this process is looked up. */
   async #firstLook(channel: OrderChannel, id: string, since = 0): Promise<OrderView | undefined> {
     if (channel.subscriptions.size > 0 && channel.version >= since) {
-      this.#read(id);
+      this.#catchUp.read(id);
       return channel.view;
     }
     return this.#lookUp(id);
@@ -112,72 +116,26 @@ export class OrderFeed implements Feed {
   #forgetIfUnused(id: string, channel: OrderChannel): void {
     if (channel.opening > 0 || channel.subscriptions.size > 0) return;
     this.#channels.delete(id);
-    this.#due.delete(id);
+    this.#catchUp.forget(id);
   }
 
-  #read(id: string): void {
-    this.#due.add(id);
-    this.#schedule(this.#deps.limits.gatherMs);
-  }
-
-  #schedule(delayMs: number): void {
-    if (this.#gather !== undefined || this.#reading || this.#stopped) return;
-    this.#gather = setTimeout(() => {
-      this.#gather = undefined;
-      void this.#readDue();
-    }, delayMs);
-  }
-
-  /** Reads what is due, one statement after the other; what came meanwhile is in the next one. */
-  async #readDue(): Promise<void> {
-    const { pool, limits, log } = this.#deps;
-    this.#reading = true;
-    let ids: string[] = [];
-    let delayMs: number = limits.gatherMs;
-    try {
-      while (this.#due.size > 0 && !this.#stopped) {
-        ids = [...this.#due].slice(0, limits.ordersPerReadMax);
-        for (const id of ids) this.#due.delete(id);
-        for (const [id, view] of await readOrders(pool, ids)) {
-          const channel = this.#channels.get(id);
-          // Without a first look nobody watches it yet; that look finds this state, or a newer one.
-          if (channel?.view) channel.advance(view);
-        }
-      }
-    } catch (error) {
-      for (const id of ids) if (this.#channels.has(id)) this.#due.add(id);
-      delayMs = limits.readRetryMs;
-      if (!this.#stopped) log.warn({ err: error, orders: ids.length }, "changed orders could not be read");
-    } finally {
-      this.#reading = false;
-      if (this.#due.size > 0) this.#schedule(delayMs);
+  async #readNow(ids: readonly string[]): Promise<void> {
+    for (const [id, view] of await readOrders(this.#deps.pool, ids)) {
+      const channel = this.#channels.get(id);
+      // Without a first look nobody watches it yet; that look finds this state, or a newer one.
+      if (channel?.view) channel.advance(view);
     }
   }
 
-  #scheduleCheck(): void {
-    if (this.#stopped) return;
-    this.#check = setTimeout(async () => {
-      await this.#compare().catch((error) => {
-        if (!this.#stopped) this.#deps.log.warn({ err: error }, "watched orders could not be compared");
-      });
-      this.#scheduleCheck();
-    }, this.#deps.limits.checkMs);
-    this.#check.unref();
-  }
-
-  async #compare(): Promise<void> {
-    const { pool, limits } = this.#deps;
+  /** Orders at an end hardly ever move: every so many passes are enough for them. */
+  #listWatched(): Watched[] {
     this.#pass += 1;
-    const all = this.#pass % limits.passesPerFullCheck === 0;
-    const watched: { id: string; version: number }[] = [];
+    const all = this.#pass % this.#deps.limits.passesPerFullCheck === 0;
+    const watched: Watched[] = [];
     for (const [id, { view }] of this.#channels) {
       if (view && (all || !isTerminal(view.status))) watched.push({ id, version: view.version });
     }
-    if (watched.length === 0) return;
-    if (this.#checkFrom >= watched.length) this.#checkFrom = 0;
-    const turn = watched.slice(this.#checkFrom, this.#checkFrom + limits.ordersPerCheckMax);
-    this.#checkFrom += turn.length;
-    for (const id of await findMovedOn(pool, turn)) if (this.#channels.has(id)) this.#read(id);
+    return watched;
   }
 }
 

@@ -13,6 +13,7 @@ import { findThreadsMovedOn, noThread } from "../../engine/support/threads.ts";
 import type { Identity } from "../auth/tokens.ts";
 import { UUID } from "../http/fields.ts";
 import { participantOf, type SupportDesk } from "../support/desk.ts";
+import { CatchUp } from "./catch-up.ts";
 import type { Feed, SubscribeRequest } from "./feed.ts";
 import type { StatusLimits } from "./limits.ts";
 import { type Said, subscribedMessage } from "./protocol.ts";
@@ -31,29 +32,34 @@ export class SupportFeed implements Feed {
   /** This process, as others hear of it. */
   readonly #process = randomUUID();
   readonly #channels = new Map<string, SupportChannel>();
-  /** Threads to be read by the next statement. */
-  readonly #due = new Set<string>();
-  #reading = false;
-  #gather: NodeJS.Timeout | undefined;
-  #check: NodeJS.Timeout | undefined;
+  readonly #catchUp: CatchUp;
   #presence: NodeJS.Timeout | undefined;
-  #checkFrom = 0;
   #stopped = false;
 
   constructor(deps: SupportFeedDependencies) {
     this.#deps = deps;
+    this.#catchUp = new CatchUp({
+      what: "support threads",
+      limits: deps.limits,
+      perReadMax: deps.limits.threadsPerNotice,
+      perCheckMax: deps.limits.ordersPerCheckMax,
+      log: deps.log,
+      read: (ids) => this.#readNow(ids),
+      isWatched: (id) => this.#channels.has(id),
+      listWatched: () => [...this.#channels].flatMap(([id, { version }]) => (version > 0 ? [{ id, version }] : [])),
+      findMovedOn: (watched) => findThreadsMovedOn(deps.pool, watched),
+    });
   }
 
   start(): void {
-    this.#scheduleCheck();
+    this.#catchUp.start();
     this.#presence = setInterval(() => this.#renewPresence(), this.#deps.limits.presenceMs);
     this.#presence.unref();
   }
 
   stop(): void {
     this.#stopped = true;
-    clearTimeout(this.#gather);
-    clearTimeout(this.#check);
+    this.#catchUp.stop();
     clearInterval(this.#presence);
   }
 
@@ -77,7 +83,7 @@ export class SupportFeed implements Feed {
       if (missed) for (const frame of channel.events(missed, since ?? 0)) subscription.offer(frame);
       else subscription.offer(snapshotOf(channel.name, news));
       channel.catchUp(subscription);
-      if (Math.max(channel.noticed, news.thread.version) > channel.version) this.#read(id);
+      if (Math.max(channel.noticed, news.thread.version) > channel.version) this.#catchUp.read(id);
       channel.tellPresence(subscription);
       this.#tellPresence([id], isFirst);
     } finally {
@@ -119,7 +125,7 @@ export class SupportFeed implements Feed {
         unreachable(said);
     }
     // Those who watch here need not wait for Redis, nor do without it.
-    if (this.#channels.has(id)) this.#read(id);
+    if (this.#channels.has(id)) this.#catchUp.read(id);
   }
 
   /** Hears a message of `CHANNELS.support`. */
@@ -137,7 +143,7 @@ export class SupportFeed implements Feed {
       channel.tellTyping(notice.side);
     } else if (notice.version > channel.noticed) {
       channel.noticed = notice.version;
-      if (channel.version > 0 && notice.version > channel.version) this.#read(notice.id);
+      if (channel.version > 0 && notice.version > channel.version) this.#catchUp.read(notice.id);
     }
   }
 
@@ -166,71 +172,20 @@ export class SupportFeed implements Feed {
   #forgetIfUnused(id: string, channel: SupportChannel): void {
     if (channel.opening > 0 || channel.subscriptions.size > 0) return;
     this.#channels.delete(id);
-    this.#due.delete(id);
+    this.#catchUp.forget(id);
   }
 
-  #read(id: string): void {
-    this.#due.add(id);
-    this.#schedule(this.#deps.limits.gatherMs);
-  }
-
-  #schedule(delayMs: number): void {
-    if (this.#gather !== undefined || this.#reading || this.#stopped) return;
-    this.#gather = setTimeout(() => {
-      this.#gather = undefined;
-      void this.#readDue();
-    }, delayMs);
-  }
-
-  /** Reads what is due, one statement after the other; what came meanwhile is in the next one. */
-  async #readDue(): Promise<void> {
-    const { pool, limits, log } = this.#deps;
-    this.#reading = true;
-    let ids: string[] = [];
-    let delayMs: number = limits.gatherMs;
-    try {
-      while (this.#due.size > 0 && !this.#stopped) {
-        ids = [...this.#due].slice(0, limits.threadsPerNotice);
-        for (const id of ids) this.#due.delete(id);
-        // Without a first look nobody watches it yet; that look finds this state, or a newer one.
-        const wanted = ids.flatMap((id) => {
-          const since = this.#channels.get(id)?.version ?? 0;
-          return since > 0 ? [{ id, since }] : [];
-        });
-        if (wanted.length === 0) continue;
-        for (const [id, news] of await readThreads(pool, wanted, limits.messagesPerSnapshot)) {
-          this.#channels.get(id)?.advance(news, news.messages.length < limits.messagesPerSnapshot);
-        }
-      }
-    } catch (error) {
-      for (const id of ids) if (this.#channels.has(id)) this.#due.add(id);
-      delayMs = limits.readRetryMs;
-      if (!this.#stopped) log.warn({ err: error, threads: ids.length }, "support threads could not be read");
-    } finally {
-      this.#reading = false;
-      if (this.#due.size > 0) this.#schedule(delayMs);
+  async #readNow(ids: readonly string[]): Promise<void> {
+    const { pool, limits } = this.#deps;
+    // Without a first look nobody watches it yet; that look finds this state, or a newer one.
+    const wanted = ids.flatMap((id) => {
+      const since = this.#channels.get(id)?.version ?? 0;
+      return since > 0 ? [{ id, since }] : [];
+    });
+    if (wanted.length === 0) return;
+    for (const [id, news] of await readThreads(pool, wanted, limits.messagesPerSnapshot)) {
+      this.#channels.get(id)?.advance(news, news.messages.length < limits.messagesPerSnapshot);
     }
-  }
-
-  #scheduleCheck(): void {
-    if (this.#stopped) return;
-    this.#check = setTimeout(async () => {
-      await this.#compare().catch((error) => {
-        if (!this.#stopped) this.#deps.log.warn({ err: error }, "watched support threads could not be compared");
-      });
-      this.#scheduleCheck();
-    }, this.#deps.limits.checkMs);
-    this.#check.unref();
-  }
-
-  async #compare(): Promise<void> {
-    const watched: { id: string; version: number }[] = [];
-    for (const [id, { version }] of this.#channels) if (version > 0) watched.push({ id, version });
-    if (watched.length === 0) return;
-    if (this.#checkFrom >= watched.length) this.#checkFrom = 0;
-    const turn = watched.slice(this.#checkFrom, this.#checkFrom + this.#deps.limits.ordersPerCheckMax);
-    this.#checkFrom += turn.length;
-    for (const id of await findThreadsMovedOn(this.#deps.pool, turn)) if (this.#channels.has(id)) this.#read(id);
   }
 
   #hearPresence({ process, threads, asks }: Presence): void {
