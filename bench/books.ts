@@ -55,6 +55,12 @@ export class Books {
     return (await this.#pool.query<Row>(sql, values)).rows;
   }
 
+  /** By Postgres' clock. */
+  async now(): Promise<Date> {
+    const [row] = await this.query<{ now: Date }>("SELECT clock_timestamp() AS now");
+    return row?.now ?? new Date();
+  }
+
   async postgresVersion(): Promise<string> {
     const [row] = await this.query<{ server_version: string }>("SHOW server_version");
     return row?.server_version ?? "unknown";

@@ -42,6 +42,15 @@ export function cpuSecondsOf(pid: number, withChildren = false): number | null {
   }
 }
 
+/** Counts from now on; tells the seconds of each of an instance's processes, Postgres' connections among them. */
+export function cpuMeter(pids: Readonly<Record<string, number>>): () => Record<string, number> {
+  const named = Object.entries(pids).filter(([name]) => name !== "supervisor"); // it is the parent of the others
+  const read = () => named.map(([name, pid]) => [name, cpuSecondsOf(pid, true) ?? Number.NaN] as const);
+  const before = new Map(read());
+  return () =>
+    Object.fromEntries(read().map(([name, seconds]) => [name, Number((seconds - (before.get(name) ?? 0)).toFixed(2))]));
+}
+
 function redisVersion(): string {
   try {
     const text = execFileSync("redis-server", ["--version"], { encoding: "utf8" });

@@ -49,7 +49,7 @@ async function burstAndDrain(context: Context, books: Books, round: string, targ
   const sale = target.order;
   const startedAt = performance.now();
   const burst = await context.measure(round, "accept_all_rps", target, { seconds: context.options.burstSeconds });
-  const drainStartsAt = await databaseTime(books);
+  const drainStartsAt = await books.now();
   await untilApplied(books, [sale]);
   await untilFinished(books, sale);
   await untilApplied(books, [sale]); // the movements of the last payments
@@ -71,11 +71,6 @@ async function confirmedPerSecond(books: Books, sale: Sale, drainStartsAt: Date)
   );
   if (!row) return Number.NaN;
   return row.late_s > 1 ? Number(row.late) / row.late_s : Number(row.all) / row.all_s;
-}
-
-async function databaseTime(books: Books): Promise<Date> {
-  const [row] = await books.query<{ now: Date }>("SELECT clock_timestamp() AS now");
-  return row?.now ?? new Date();
 }
 
 /** The peer's process over its database, with the pool size that a short sweep found best. */

@@ -9,7 +9,7 @@ import { type Child, startChild } from "../children.ts";
 import type { Context } from "../context.ts";
 import { untilApplied, untilFinished } from "../draining.ts";
 import type { Instance } from "../instance.ts";
-import { cpuSecondsOf } from "../machine.ts";
+import { cpuMeter } from "../machine.ts";
 import type { PlacedReport, ProgramOrder, StreamReport } from "../peers/program.ts";
 import type { Sale, Shop } from "../shop.ts";
 
@@ -75,12 +75,12 @@ async function measureRound(
     await untilApplied(books, [sale]);
     const deadline = await lastDeadline(books, sale);
     recordLatencies(context, round, "steady", await streamFor(program, [sale, beside], STREAM_SECONDS));
-    while ((await databaseTime(books)) <= deadline) await delay(POLL_MS);
+    while ((await books.now()) <= deadline) await delay(POLL_MS);
 
     await startStream(program, [sale, beside]);
     await delay(2_000);
-    const spent = cpuMeter(instance);
-    const begunAt = await databaseTime(books);
+    const spent = cpuMeter(instance.pids);
+    const begunAt = await books.now();
     await sweep.letGo();
     const startedAt = performance.now();
     while (await books.isOverdue(sale, deadline)) {
@@ -149,15 +149,6 @@ async function holdExpirySweep({ databaseUrl }: Instance): Promise<{ letGo(): Pr
   };
 }
 
-/** Counts from now on; tells the seconds of each of the instance's processes, Postgres' connections among them. */
-function cpuMeter({ pids }: Instance): () => Record<string, number> {
-  const named = Object.entries(pids).filter(([name]) => name !== "supervisor"); // it is the parent of the others
-  const read = () => named.map(([name, pid]) => [name, cpuSecondsOf(pid, true) ?? Number.NaN] as const);
-  const before = new Map(read());
-  return () =>
-    Object.fromEntries(read().map(([name, seconds]) => [name, Number((seconds - (before.get(name) ?? 0)).toFixed(2))]));
-}
-
 async function lastDeadline(books: Books, { saleId }: Sale): Promise<Date> {
   const [row] = await books.query<{ until: Date }>(
     "SELECT max(reserved_until) AS until FROM orders WHERE sale_id = $1",
@@ -165,9 +156,4 @@ async function lastDeadline(books: Books, { saleId }: Sale): Promise<Date> {
   );
   if (!row) throw new Error("no reservations");
   return row.until;
-}
-
-async function databaseTime(books: Books): Promise<Date> {
-  const [row] = await books.query<{ now: Date }>("SELECT clock_timestamp() AS now");
-  return row?.now ?? new Date();
 }

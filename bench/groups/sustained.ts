@@ -9,7 +9,7 @@ import { Books } from "../books.ts";
 import type { Context } from "../context.ts";
 import { untilApplied, untilFinished } from "../draining.ts";
 import type { Instance } from "../instance.ts";
-import { cpuSecondsOf } from "../machine.ts";
+import { cpuMeter } from "../machine.ts";
 import type { Sale, Shop } from "../shop.ts";
 
 /** Tried from the top; the first that is kept up with is the figure. */
@@ -46,9 +46,9 @@ async function keepsUp(context: Context, instance: Instance, shop: Shop, books: 
   const seconds = context.options.sustainedSeconds;
   const round = `sustained ${rate}/s`;
   const sale = await shop.openSale(`bench ${round}`);
-  const spent = cpuMeter(instance);
+  const spent = cpuMeter(instance.pids);
   const burst = await context.burst(target(instance, shop, sale), { seconds, rate });
-  const endedAt = await databaseTime(books);
+  const endedAt = await books.now();
   const confirmed = await confirmedSince(books, sale, new Date(endedAt.getTime() - (seconds / 3) * 1_000), endedAt);
   const onTheirWay = burst.answered - (await confirmedSince(books, sale, new Date(0), endedAt));
   const confirmedPerSecond = confirmed / (seconds / 3);
@@ -109,18 +109,4 @@ async function confirmedSince(books: Books, { saleId }: Sale, from: Date, to: Da
     [saleId, from, to],
   );
   return Number(row?.n);
-}
-
-/** Counts from now on; tells the seconds of each of the instance's processes, Postgres' connections among them. */
-function cpuMeter({ pids }: Instance): () => Record<string, number> {
-  const named = Object.entries(pids).filter(([name]) => name !== "supervisor"); // it is the parent of the others
-  const read = () => named.map(([name, pid]) => [name, cpuSecondsOf(pid, true) ?? Number.NaN] as const);
-  const before = new Map(read());
-  return () =>
-    Object.fromEntries(read().map(([name, seconds]) => [name, Number((seconds - (before.get(name) ?? 0)).toFixed(2))]));
-}
-
-async function databaseTime(books: Books): Promise<Date> {
-  const [row] = await books.query<{ now: Date }>("SELECT clock_timestamp() AS now");
-  return row?.now ?? new Date();
 }
