@@ -20,7 +20,7 @@ export type Noop = Child<{ url: string }>;
 
 /** Starts the no-op peer, its answers as large as those of an order. */
 export function startNoop(answerBytes: number): Promise<Noop> {
-  return startChild("peers/noop.ts", { answerBytes });
+  return startChild("limits/noop.ts", { answerBytes });
 }
 
 export function noopTarget(noop: Noop, sale: Sale): Target {

@@ -10,7 +10,7 @@ import type { Context } from "../context.ts";
 import { untilApplied, untilFinished } from "../draining.ts";
 import type { Instance } from "../instance.ts";
 import { cpuMeter } from "../machine.ts";
-import type { PlacedReport, ProgramOrder, StreamReport } from "../peers/program.ts";
+import type { PlacedReport, ProgramOrder, StreamReport } from "../programs/program.ts";
 import type { Sale, Shop } from "../shop.ts";
 
 const TTL_SECONDS = 15;
@@ -26,7 +26,7 @@ export type Program = Child<object>;
 
 /** Starts a process with the engine as a library. */
 export function startProgram({ redisUrl, databaseUrl }: Instance): Promise<Program> {
-  return startChild("peers/program.ts", { type: "open", redisUrl, databaseUrl } satisfies ProgramOrder);
+  return startChild("programs/program.ts", { type: "open", redisUrl, databaseUrl } satisfies ProgramOrder);
 }
 
 /** Places orders that wait for their payment (`later`) or carry one. */

@@ -5,7 +5,7 @@ import { Books, type Tally } from "../books.ts";
 import { runChild } from "../children.ts";
 import type { Context } from "../context.ts";
 import type { Instance } from "../instance.ts";
-import type { PlacerOrder, PlacerReport } from "../peers/engine-placer.ts";
+import type { PlacerOrder, PlacerReport } from "../programs/engine-placer.ts";
 import type { Sale, Shop } from "../shop.ts";
 
 /** Orders on their way at once: two full batches in flight, and two that wait. */
@@ -44,7 +44,7 @@ function place(
   { saleId, productId }: Sale,
   { single = false, seconds = 600, ordersMax = Number.MAX_SAFE_INTEGER }: Partial<PlacerOrder>,
 ): Promise<PlacerReport> {
-  return runChild<PlacerReport>("peers/engine-placer.ts", {
+  return runChild<PlacerReport>("programs/engine-placer.ts", {
     redisUrl,
     databaseUrl,
     saleId,

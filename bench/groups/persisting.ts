@@ -5,7 +5,7 @@ import { runChild } from "../children.ts";
 import type { Context } from "../context.ts";
 import { untilApplied } from "../draining.ts";
 import { type Instance, startInstance } from "../instance.ts";
-import type { RawOrder, RawReport } from "../peers/raw-inserts.ts";
+import type { RawOrder, RawReport } from "../limits/raw-inserts.ts";
 import type { Sale, Shop } from "../shop.ts";
 import { fill } from "./library.ts";
 
@@ -38,7 +38,7 @@ export async function measurePersisting(context: Context, instance: Instance, sh
       }
       context.audit("persist", await books.auditLedger(sale, tally));
       if (!context.wants("persist_raw")) continue;
-      const { orders, seconds } = await runChild<RawReport>("peers/raw-inserts.ts", {
+      const { orders, seconds } = await runChild<RawReport>("limits/raw-inserts.ts", {
         databaseUrl: instance.databaseUrl,
         saleId: sale.saleId,
         ordersMax: ordersPerRound,

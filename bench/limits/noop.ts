@@ -1,7 +1,7 @@
 // The most that any API on this stack could do: Hono parses the same body, and answers 202 with JSON of the same size.
 import { Hono } from "hono";
 import { onOrder } from "../own-process.ts";
-import { serveApp } from "./child-server.ts";
+import { serveApp } from "../peers/child-server.ts";
 
 onOrder<{ answerBytes: number }>(({ answerBytes }) => {
   const empty = JSON.stringify({ orderTrackingId: "" }).length;
