@@ -19,10 +19,18 @@ import { OnrushError, unreachable } from "./errors.ts";
 import { idempotencyScope, orderHash } from "./idempotency.ts";
 import type { Partition } from "./keys.ts";
 import { suspendPartition } from "./ledger/log.ts";
-import { AMOUNT_MAX, totalOf } from "./money.ts";
-import type { Address, OrderLine, OrderPayload, PaymentMethod } from "./order.ts";
+import {
+  type Address,
+  boughtLines,
+  type DiscountsView,
+  type OrderLine,
+  type OrderPayload,
+  type PaymentMethod,
+  representDiscounts,
+} from "./order.ts";
 import { makeOrderId } from "./order-id.ts";
 import type { OrderStatus } from "./order-state.ts";
+import { priceOrder } from "./pricing.ts";
 import { signReceipt } from "./receipt.ts";
 import { AcknowledgedLog } from "./recovery/acknowledged.ts";
 import { loadScripts, scriptOf } from "./redis/scripts.ts";
@@ -40,13 +48,17 @@ export interface OrderRequest {
   readonly price?: number | undefined;
   readonly payment?: { method: PaymentMethod; token?: string | undefined } | undefined;
   readonly address?: Address | undefined;
+  /** Coupons and points are members': whose the order is, is the caller's to know. */
+  readonly couponCode?: string | undefined;
+  /** To be spent on it; each is one minor unit of the shop's default currency. */
+  readonly points?: number | undefined;
   readonly idempotencyKey?: string | undefined;
   /** What the key belongs to: keys of different routes are different keys. Default: `POST /orders`. */
   readonly route?: string | undefined;
 }
 
 /** An order that holds its units until `reservedUntil`. Amounts in minor units of `currency`. */
-export interface PlacedOrder {
+export interface PlacedOrder extends DiscountsView {
   readonly type: "placed";
   readonly orderId: string;
   /** `PENDING`, or what was committed when the commit was waited for. */
@@ -94,7 +106,6 @@ export interface PlaceWishes {
 
 export const POSTGRES_WAIT_MS = 5_000;
 const ORDERS_ROUTE = "POST /orders";
-const SIMULATED_DEFAULT_TOKEN = "tok_ok";
 
 type Refused =
   | Exclude<PlaceOutcome, Accepted | { type: "REPLAYED" }>
@@ -279,7 +290,9 @@ export class Engine {
     committed: OrderStatus | undefined,
   ): PlacedOrder {
     const { orderId, epoch, seq, reservation, reservedUntilMs } = accepted;
-    const { customerId, lines: items, price, payable, currency } = payload;
+    const { customerId, price, payable, currency } = payload;
+    const items = boughtLines(payload.lines, payload.discounts);
+    const discounts = representDiscounts(payload.discounts);
     return {
       type: "placed",
       orderId,
@@ -289,12 +302,13 @@ export class Engine {
       items,
       price,
       payable,
+      ...discounts,
       currency,
       reservedUntil: new Date(reservedUntilMs),
       acknowledged: committed ? "postgres" : accepted.acknowledged,
       receipt: signReceipt(
         { orderId, saleId: sale.id, partition, epoch, seq, reservation, reservedUntilMs },
-        { customerId, items, price, payable, currency },
+        { customerId, items, price, payable, currency, ...discounts },
         this.#options.receiptSecret,
       ),
     };
@@ -305,43 +319,6 @@ export class Engine {
     if (!sale) throw new OnrushError("NOT_FOUND", "There is no such sale.", { saleId: id });
     return sale;
   }
-}
-
-/** Takes names and prices from the sale; a price that the buyer sent must agree with them. */
-function priceOrder(sale: SaleView, request: OrderRequest): OrderPayload {
-  const lines = request.items.map(({ productId, quantity, price }) => {
-    const item = sale.itemOf.get(productId);
-    if (!item) throw new OnrushError("NOT_FOUND", "This sale does not offer that product.", { productId });
-    if (price !== undefined && price !== item.price) {
-      throw new OnrushError("PRICE_MISMATCH", "The price of a product is another than the one sent.", {
-        productId,
-        price: item.price,
-        sent: price,
-      });
-    }
-    return { productId, name: item.name, quantity, unitPrice: item.price };
-  });
-  const price = totalOf(lines);
-  if (price === undefined) {
-    throw new OnrushError("VALIDATION", `The total of an order may be at most ${AMOUNT_MAX}.`, {
-      errors: [{ path: "items", message: `total above ${AMOUNT_MAX}` }],
-    });
-  }
-  if (request.price !== undefined && request.price !== price) {
-    throw new OnrushError("PRICE_MISMATCH", "The total is another than the one sent.", { price, sent: request.price });
-  }
-  const method = request.payment?.method ?? "card";
-  const token = request.payment?.token ?? (method === "card" ? SIMULATED_DEFAULT_TOKEN : undefined);
-  return {
-    customerId: request.customerId,
-    lines,
-    price,
-    payable: price,
-    currency: sale.currency,
-    payment: { method, ...(token !== undefined && { token }) },
-    onDecline: sale.onDecline,
-    ...(request.address && { address: request.address }),
-  };
 }
 
 function refusal(outcome: Refused, sale: SaleView): OnrushError {

@@ -23,10 +23,13 @@ export function idempotencyScope(buyer: string, route: string, key: string): str
  * was left out differs from what was given, be it the default.
  */
 export function orderHash(request: OrderRequest): string {
-  const { saleId, customerId, items, price, payment, address } = request;
+  const { saleId, customerId, items, price, payment, address, couponCode, points } = request;
   const lines = items.map((item) => [item.productId, item.quantity, item.price]);
   const to = address && [address.street, address.postalCode, address.city];
-  return digest(JSON.stringify([saleId, customerId, lines, price, payment && [payment.method, payment.token], to]));
+  const paying = payment && [payment.method, payment.token];
+  // Nothing where there are none, so that keys outlive the release that brought them.
+  const discounts = couponCode === undefined && points === undefined ? [] : [[couponCode?.toUpperCase(), points]];
+  return digest(JSON.stringify([saleId, customerId, lines, price, paying, to, ...discounts]));
 }
 
 function digest(text: string): string {

@@ -108,9 +108,17 @@ const payloadSchema = z.object({
       }),
     )
     .min(1)
-    .max(100),
+    .max(101), // the last may be a coupon's
   price: z.int().min(0).max(AMOUNT_MAX),
   payable: z.int().min(0).max(AMOUNT_MAX),
+  discounts: z
+    .object({
+      coupon: z
+        .object({ id: z.guid(), code: z.string().min(1).max(40), amount: z.int().min(0).max(AMOUNT_MAX) })
+        .optional(),
+      points: z.int().min(1).max(AMOUNT_MAX).optional(),
+    })
+    .optional(),
   currency: z.string().length(3),
   payment: z.object({ method: z.enum(PAYMENT_METHODS), token: z.string().optional() }),
   onDecline: z.enum(["release", "hold"]),

@@ -17,6 +17,18 @@ export interface OrderLine {
   readonly unitPrice: number;
 }
 
+/** Upper and lower case are one. */
+export const COUPON_CODE = /^[A-Za-z0-9_-]{1,40}$/;
+export const COUPON_CODE_RULE = "must be 1 to 40 letters, digits, - or _";
+
+/** What an order's price is lowered by, in minor units of its currency. */
+export interface OrderDiscounts {
+  /** `id`: the coupon's product, of which the order's last line takes one unit. */
+  readonly coupon?: { readonly id: string; readonly code: string; readonly amount: number };
+  /** One is worth one minor unit. */
+  readonly points?: number;
+}
+
 /** The JSON of one order in the log. */
 export interface OrderPayload {
   readonly customerId: string;
@@ -24,10 +36,35 @@ export interface OrderPayload {
   /** Total before discounts, and what is to be paid; minor units. */
   readonly price: number;
   readonly payable: number;
+  /** Absent: there are none. */
+  readonly discounts?: OrderDiscounts;
   readonly currency: string;
   readonly payment: { readonly method: PaymentMethod; readonly token?: string };
   readonly onDecline: "release" | "hold";
   readonly address?: Address;
   readonly idempotencyScope?: string;
   readonly payloadHash?: string;
+}
+
+/** Discounts under the names that clients know; members only as far as there are any. */
+export interface DiscountsView {
+  readonly couponCode?: string;
+  /** What the coupon took off. */
+  readonly discount?: number;
+  readonly points?: number;
+}
+
+export function representDiscounts(discounts: OrderDiscounts | null | undefined): DiscountsView | undefined {
+  if (!discounts) return undefined;
+  const { coupon, points } = discounts;
+  return { ...(coupon && { couponCode: coupon.code, discount: coupon.amount }), ...(points && { points }) };
+}
+
+/** The lines that the buyer has bought: all but the one that takes a coupon's use. */
+export function boughtLines<Line extends { readonly productId: string }>(
+  lines: readonly Line[],
+  discounts: OrderDiscounts | undefined,
+): readonly Line[] {
+  const coupon = discounts?.coupon;
+  return coupon ? lines.filter(({ productId }) => productId !== coupon.id) : lines;
 }

@@ -1,7 +1,8 @@
 // A receipt proves to the shop's operator that an order was accepted, and which one, even when the systems that accepted it
 // are gone. It names the order's place in the log; its HMAC, by a secret of the shop, covers that and the order itself:
-// buyer, lines, amounts. The client keeps them beside it, in the answer that brought the receipt.
+// buyer, lines, amounts and what they were lowered by. The client keeps them beside it, in the answer that brought the receipt.
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
+import type { DiscountsView } from "./order.ts";
 
 /** Where the order stands in its partition's log, and until when it was promised its units. */
 export interface ReceiptFacts {
@@ -15,7 +16,7 @@ export interface ReceiptFacts {
 }
 
 /** What was ordered, as the answer to the order shows it. Amounts in minor units of `currency`. */
-export interface ReceiptContents {
+export interface ReceiptContents extends DiscountsView {
   readonly customerId: string;
   /** In the order's own order. */
   readonly items: readonly { readonly productId: string; readonly quantity: number; readonly unitPrice: number }[];
@@ -62,11 +63,14 @@ function receiptText(f: ReceiptFacts): string {
 }
 
 // JSON of a list in a fixed order: no two orders have the same text, whatever characters a buyer's name has.
-function contentsText({ customerId, items, price, payable, currency }: ReceiptContents): string {
+function contentsText(contents: ReceiptContents): string {
+  const { customerId, items, price, payable, currency, couponCode, discount, points } = contents;
   let lines = "";
   for (const { productId, quantity, unitPrice } of items) {
     lines += `,[${JSON.stringify(productId)},${quantity},${unitPrice}]`;
   }
+  // Nothing where there are none: so it was before there were any, and those receipts still count.
+  if (couponCode !== undefined || points !== undefined) lines += `,${JSON.stringify({ couponCode, discount, points })}`;
   return `[${JSON.stringify(customerId)},${price},${payable},${JSON.stringify(currency)}${lines}]`;
 }
 

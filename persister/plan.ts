@@ -192,6 +192,7 @@ class Batch {
       payloadHash: payload.payloadHash ?? null,
       reservedUntilMs: movement.deadlineMs,
       placedAtMs: movement.atMs,
+      discounts: payload.discounts ?? null,
       lines: payload.lines,
       timeline,
     });

@@ -11,7 +11,7 @@ import { jsonAnswer, SECURITY_HEADERS } from "../http/answer.ts";
 import { decodeCursor, encodeCursor } from "../http/cursor.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
 import { instant, page, text, UUID, uuid } from "../http/fields.ts";
-import { fulfilmentSchema } from "../orders/representation.ts";
+import { discountsShape, fulfilmentSchema } from "../orders/representation.ts";
 import { ADMIN_TAG } from "./audit-routes.ts";
 
 const summary = z
@@ -23,6 +23,7 @@ const summary = z
     reason: z.enum(CANCEL_REASONS).nullable(),
     price: z.int(),
     payable: z.int(),
+    ...discountsShape,
     refundedAmount: z.int(),
     currency: z.string(),
     paymentMethod: z.string(),

@@ -9,6 +9,7 @@ import { type Edge, endpoint } from "../http/endpoint.ts";
 import { invalid } from "../http/fields.ts";
 import { answerAcceptance, answerReplay } from "../orders/acceptance.ts";
 import {
+  checkDiscounts,
   checkMeans,
   checkPayment,
   orderHeaders,
@@ -23,7 +24,7 @@ const ROUTE = "POST /cart/checkout";
 
 /** What an order says beside its lines; a total that is sent is compared. */
 const checkoutRequest = orderRequest
-  .pick({ saleId: true, price: true, address: true, payment: true })
+  .pick({ saleId: true, price: true, address: true, payment: true, couponCode: true, points: true })
   .openapi("CheckoutRequest");
 
 export function checkoutRoute(edge: Edge, deps: CartDependencies): void {
@@ -70,6 +71,7 @@ export function checkoutRoute(edge: Edge, deps: CartDependencies): void {
         price: body?.price,
         payment: checkPayment(body?.payment, config.paymentGateway, customerId),
         address: body?.address,
+        ...checkDiscounts(body ?? {}, customerId),
         idempotencyKey: key,
         route: ROUTE,
       });

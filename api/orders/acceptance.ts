@@ -1,6 +1,7 @@
 // What the buyer of an accepted order is told: at its acceptance, and whenever its idempotency key comes again.
 import type { PlacedOrder } from "../../engine/engine.ts";
 import { OnrushError } from "../../engine/errors.ts";
+import { boughtLines, representDiscounts } from "../../engine/order.ts";
 import { signReceipt } from "../../engine/receipt.ts";
 import type { ApiDependencies } from "../dependencies.ts";
 import { type Answer, JSON_HEADERS } from "../http/answer.ts";
@@ -21,6 +22,9 @@ export function answerAcceptance(placed: PlacedOrder, applied: Readonly<Record<s
     items: representLines(placed.items),
     price: placed.price,
     payable: placed.payable,
+    couponCode: placed.couponCode,
+    discount: placed.discount,
+    points: placed.points,
     currency: placed.currency,
     reservedUntil: isoOf(placed.reservedUntil),
     acknowledged: placed.acknowledged,
@@ -66,9 +70,11 @@ export async function answerReplay(
           ...found.order.position,
           partition: found.partition,
           reservation: found.order.reservation,
-          lines: found.order.payload.lines,
+          lines: boughtLines(found.order.payload.lines, found.order.payload.discounts),
+          discounts: found.order.payload.discounts,
         };
   const { partition, epoch, seq, reservation, lines } = held;
+  const discounts = representDiscounts(held.discounts);
   const { status, saleId, customerId, items, price, payable, currency, reservedUntil } = view;
   const receipt = signReceipt(
     {
@@ -80,7 +86,7 @@ export async function answerReplay(
       reservation,
       reservedUntilMs: order.reservedUntil.getTime(),
     },
-    { customerId, items: lines, price, payable, currency },
+    { customerId, items: lines, price, payable, currency, ...discounts },
     deps.config.receiptSecret,
   );
   const acknowledged = found.in === "ledger" ? "postgres" : deps.engine.durability.level;
@@ -92,6 +98,7 @@ export async function answerReplay(
     items,
     price,
     payable,
+    ...discounts,
     currency,
     reservedUntil,
     acknowledged,

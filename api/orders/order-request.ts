@@ -1,13 +1,13 @@
 // The body of POST /orders, and what of it is judged before its shape.
 import { z } from "@hono/zod-openapi";
 import { OnrushError } from "../../engine/errors.ts";
-import { QUANTITY_MAX } from "../../engine/money.ts";
-import { PAYMENT_METHODS } from "../../engine/order.ts";
+import { AMOUNT_MAX, DEFAULT_CURRENCY, QUANTITY_MAX } from "../../engine/money.ts";
+import { COUPON_CODE, COUPON_CODE_RULE, PAYMENT_METHODS } from "../../engine/order.ts";
 import { ORDER_STATUSES } from "../../engine/order-state.ts";
 import type { EndpointDocs } from "../http/endpoint.ts";
 import { amount, invalid, text } from "../http/fields.ts";
 import { isMember } from "./lookup.ts";
-import { orderItemSchema } from "./representation.ts";
+import { discountsShape, orderItemSchema } from "./representation.ts";
 
 export const ITEMS_MAX = 100;
 /** Lengths in UTF-16 units. */
@@ -55,6 +55,17 @@ export const orderRequest = z
       .object({ method: z.enum(PAYMENT_METHODS), token: paymentToken.optional() })
       .optional()
       .openapi({ description: "`wallet`: from the member's own, which takes an access token and no payment token" }),
+    couponCode: z
+      .string()
+      .regex(COUPON_CODE, COUPON_CODE_RULE)
+      .optional()
+      .openapi({ description: "Of a coupon, in upper or lower case; for members" }),
+    points: z
+      .int()
+      .min(1)
+      .max(AMOUNT_MAX)
+      .optional()
+      .openapi({ description: `To be spent, each one minor unit of ${DEFAULT_CURRENCY}; for members` }),
   })
   .openapi("OrderRequest");
 
@@ -89,7 +100,8 @@ export const placedOrderSchema = z
     customerId: z.string(),
     items: z.array(orderItemSchema),
     price: z.int().openapi({ description: "Total before discounts, in the currency's minor unit" }),
-    payable: z.int(),
+    payable: z.int().openapi({ description: "price less discount and points" }),
+    ...discountsShape,
     currency: z.string(),
     reservedUntil: z.string(),
     acknowledged: z.enum(["fast", "fsync", "replicated", "postgres"]).openapi({
@@ -131,16 +143,24 @@ export function membersOf(body: unknown): Readonly<Record<string, unknown>> {
   return typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
 }
 
-/**
- * Refuses what this shop cannot take yet, rather than to drop it in silence: it is money. What only members have needs a
- * member's token, before anything is said of the rest.
- */
+/** What this shop cannot take yet: refused rather than dropped in silence, as it is money. */
+const NOT_YET: readonly string[] = ["couponCode", "points"];
+
+/** What only members have needs a member's token, before anything is said of the rest. */
 export function checkMeans(members: Readonly<Record<string, unknown>>, isSignedIn: boolean): void {
   const paysByWallet = membersOf(members["payment"])["method"] === "wallet";
   const discount = ["couponCode", "points"].find((name) => members[name] !== undefined);
   if (!paysByWallet && discount === undefined) return;
   if (!isSignedIn) throw new OnrushError("UNAUTHENTICATED", "Wallet, coupons and points need a member's token.");
-  if (discount !== undefined) throw invalid(discount, "is not taken here yet");
+  if (discount !== undefined && NOT_YET.includes(discount)) throw invalid(discount, "is not taken here yet");
+}
+
+/** Checks whose discounts they are: an API key may order for guests too, who have none. */
+export function checkDiscounts({ couponCode, points }: Pick<OrderBody, "couponCode" | "points">, customerId: string) {
+  if (isMember(customerId)) return { couponCode, points };
+  if (couponCode !== undefined) throw invalid("couponCode", "coupons are for members");
+  if (points !== undefined) throw invalid("points", "only members have points");
+  return {};
 }
 
 /**

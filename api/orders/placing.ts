@@ -10,7 +10,14 @@ import type { Answer } from "../http/answer.ts";
 import { type Edge, failureAnswer } from "../http/endpoint.ts";
 import { answerAcceptance, answerReplay, ORDERS_PATH } from "./acceptance.ts";
 import { resolveBuyer } from "./buyer.ts";
-import { checkMeans, checkPayment, membersOf, type OrderBody, readIdempotencyKey } from "./order-request.ts";
+import {
+  checkDiscounts,
+  checkMeans,
+  checkPayment,
+  membersOf,
+  type OrderBody,
+  readIdempotencyKey,
+} from "./order-request.ts";
 import { readWaitSeconds } from "./prefer.ts";
 
 /** Whom an order is for. */
@@ -67,7 +74,8 @@ export function createPlacing({ limits, metrics, tokens, log }: Edge, deps: ApiD
       return { customerId, idempotencyKey };
     },
 
-    async place({ customerId, idempotencyKey }, { saleId, items, price, payment, address }, prefer) {
+    async place({ customerId, idempotencyKey }, body, prefer) {
+      const { saleId, items, price, payment, address } = body;
       const order = {
         saleId,
         customerId,
@@ -75,6 +83,7 @@ export function createPlacing({ limits, metrics, tokens, log }: Edge, deps: ApiD
         price,
         payment: checkPayment(payment, config.paymentGateway, customerId),
         address,
+        ...checkDiscounts(body, customerId),
         idempotencyKey,
       };
       const waitSeconds = readWaitSeconds(prefer);

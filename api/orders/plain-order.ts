@@ -31,7 +31,9 @@ export function readPlainOrder(bytes: Buffer): PlainOrder | undefined {
     return undefined;
   }
   if (typeof json !== "object" || json === null) return undefined;
-  const { saleId, customerId, items, price, address, payment } = json;
+  const { saleId, customerId, items, price, address, payment, couponCode, points } = json;
+  // What members have beside their money: the schema's way.
+  if (couponCode !== undefined || points !== undefined) return undefined;
   if (saleId !== undefined && !isText(saleId, SALE_ID_LENGTH_MAX)) return undefined;
   if (customerId !== undefined && typeof customerId !== "string") return undefined;
   if (!isItems(items) || !isPrice(price) || !isPayment(payment)) return undefined;

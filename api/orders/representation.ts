@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { FULFILMENT_STATES } from "../../engine/fulfilment.ts";
 import { type OrderView, representLines, representOrder } from "../../engine/ledger/order-view.ts";
-import { PAYMENT_METHODS } from "../../engine/order.ts";
+import { boughtLines, PAYMENT_METHODS, representDiscounts } from "../../engine/order.ts";
 import { CANCEL_REASONS, ORDER_STATUSES } from "../../engine/order-state.ts";
 import type { PendingOrder } from "../../engine/pending.ts";
 
@@ -17,6 +17,13 @@ export const orderItemSchema = z
     price: z.int().openapi({ description: "Of one unit" }),
   })
   .openapi("OrderItem");
+
+/** Members that are there only as far as there are any. */
+export const discountsShape = {
+  couponCode: z.string().optional(),
+  discount: z.int().optional().openapi({ description: "What the coupon took off" }),
+  points: z.int().optional().openapi({ description: "Points spent on it, each one minor unit" }),
+};
 
 export const addressSchema = z
   .object({ street: z.string(), postalCode: z.string(), city: z.string() })
@@ -40,7 +47,8 @@ export const orderSchema = z
     customerId: z.string(),
     items: z.array(orderItemSchema),
     price: z.int(),
-    payable: z.int(),
+    payable: z.int().openapi({ description: "price less discount and points" }),
+    ...discountsShape,
     refundedAmount: z.int(),
     currency: z.string(),
     payment: z.object({ method: z.enum(PAYMENT_METHODS) }),
@@ -74,9 +82,10 @@ export function representPendingOrder(pending: PendingOrder, saleId: string): Or
     version: PENDING_VERSION,
     saleId,
     customerId: payload.customerId,
-    items: representLines(payload.lines),
+    items: representLines(boughtLines(payload.lines, payload.discounts)),
     price: payload.price,
     payable: payload.payable,
+    ...representDiscounts(payload.discounts),
     refundedAmount: 0,
     currency: payload.currency,
     payment: { method: payload.payment.method },

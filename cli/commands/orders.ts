@@ -5,6 +5,7 @@ import { type Cancellation, cancelInLedger, wishCancelled } from "../../engine/l
 import { transaction } from "../../engine/ledger/database.ts";
 import { findOrder, type OrderWithLines, type TimelineEntry } from "../../engine/ledger/orders.ts";
 import { listRefunds, type RefundRow } from "../../engine/ledger/refunds.ts";
+import { boughtLines } from "../../engine/order.ts";
 import { parseOrderId } from "../../engine/order-id.ts";
 import { findPendingOrder } from "../../engine/pending.ts";
 import { addCommand } from "../command.ts";
@@ -15,7 +16,16 @@ import { details, table } from "../table.ts";
 /** An order as Postgres has it, or, on its way there, as Redis has it: `PENDING`, without a timeline. */
 type ShownOrder = Pick<
   OrderWithLines,
-  "id" | "saleId" | "customerId" | "price" | "payable" | "currency" | "reservedUntil" | "placedAt" | "lines"
+  | "id"
+  | "saleId"
+  | "customerId"
+  | "price"
+  | "payable"
+  | "discounts"
+  | "currency"
+  | "reservedUntil"
+  | "placedAt"
+  | "lines"
 > &
   Partial<
     Pick<OrderWithLines, "reason" | "version" | "refundedAmount" | "paymentAttempts" | "fulfilment" | "timeline">
@@ -89,13 +99,14 @@ async function findAnywhere({ pool, redis }: Servers, orderId: string): Promise<
   const at = { saleId: saleId ?? "", partition: parts?.partition ?? 0 };
   const pending = saleId === undefined ? undefined : await findPendingOrder(redis, at, orderId);
   if (pending) {
-    const { customerId, lines, price, payable, currency, payment } = pending.payload;
+    const { customerId, lines, price, payable, discounts, currency, payment } = pending.payload;
     const { placedAt, reservedUntil } = pending;
     const facts = {
       id: orderId,
       saleId: at.saleId,
       customerId,
-      lines,
+      lines: boughtLines(lines, discounts),
+      discounts: discounts ?? null,
       price,
       payable,
       currency,
@@ -111,6 +122,7 @@ async function findAnywhere({ pool, redis }: Servers, orderId: string): Promise<
 }
 
 function screen(order: ShownOrder, refunds: readonly RefundRow[], columns: number | undefined): string {
+  const { coupon, points } = order.discounts ?? {};
   const facts = details(
     [
       ["order", order.id],
@@ -119,6 +131,8 @@ function screen(order: ShownOrder, refunds: readonly RefundRow[], columns: numbe
       ["sale", order.saleId],
       ["customer", order.customerId],
       ["price", `${order.price} ${order.currency}`],
+      ["coupon", coupon && `${coupon.code}, ${coupon.amount} ${order.currency} off`],
+      ["points", points && `${points} spent`],
       ["payable", order.payable === order.price ? undefined : `${order.payable} ${order.currency}`],
       ["refunded", order.refundedAmount ? `${order.refundedAmount} ${order.currency}` : undefined],
       ["fulfilment", order.fulfilment && `${stepOf(order.fulfilment)}, ${order.fulfilment.at.toISOString()}`],

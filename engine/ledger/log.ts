@@ -2,7 +2,7 @@
 // Wide inserts go as arrays through unnest: one statement whatever the batch.
 import type { Partition } from "../keys.ts";
 import type { Position } from "../movement.ts";
-import type { Address, OrderLine, PaymentMethod } from "../order.ts";
+import type { Address, OrderDiscounts, OrderLine, PaymentMethod } from "../order.ts";
 import type { CancelReason, OrderStatus } from "../order-state.ts";
 import type { Queryable } from "./database.ts";
 
@@ -48,6 +48,7 @@ export interface NewOrder {
   readonly payloadHash: string | null;
   readonly reservedUntilMs: number;
   readonly placedAtMs: number;
+  readonly discounts: OrderDiscounts | null;
   readonly lines: readonly OrderLine[];
   /** The states from version 1 on. `PENDING` happened at `placedAtMs`, the others happen now. */
   readonly timeline: readonly { readonly status: OrderStatus; readonly reason: CancelReason | null }[];
@@ -158,6 +159,7 @@ export async function insertOrders(db: Queryable, at: Partition, orders: readonl
     ],
   });
   await insertLines(db, orders);
+  await insertDiscounts(db, orders);
   await insertTimelines(db, orders);
   // By this count the reconciler sees that a row was taken away.
   await db.query({
@@ -180,6 +182,23 @@ async function insertLines(db: Queryable, orders: readonly NewOrder[]): Promise<
       lines.map((line) => line.name),
       lines.map((line) => line.quantity),
       lines.map((line) => line.unitPrice),
+    ],
+  });
+}
+
+async function insertDiscounts(db: Queryable, orders: readonly NewOrder[]): Promise<void> {
+  const discounts = orders.flatMap(({ id, discounts }) => (discounts ? [{ id, ...discounts }] : []));
+  if (discounts.length === 0) return;
+  await db.query({
+    name: "insert_discounts",
+    text: `INSERT INTO order_discounts (order_id, coupon_id, coupon_code, coupon_amount, points)
+      SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[])`,
+    values: [
+      discounts.map(({ id }) => id),
+      discounts.map(({ coupon }) => coupon?.id ?? null),
+      discounts.map(({ coupon }) => coupon?.code ?? null),
+      discounts.map(({ coupon }) => coupon?.amount ?? 0),
+      discounts.map(({ points }) => points ?? 0),
     ],
   });
 }

@@ -6,6 +6,7 @@ import type { OrderSummary } from "./order-search.ts";
 const COLUMNS = [
   ...["id", "saleId", "customerId", "status", "reason", "price", "payable", "refundedAmount", "currency"],
   ...["paymentMethod", "placedAt", "updatedAt", "units", "items", "fulfilment", "fulfilmentReference", "fulfilledAt"],
+  ...["couponCode", "discount", "points"],
 ];
 
 export function orderCsvHeading(): string {
@@ -24,5 +25,6 @@ function cellsOf({ items, placedAt, updatedAt, fulfilment, ...order }: OrderSumm
     items.reduce((sum, { quantity }) => sum + quantity, 0),
     items.map(({ name, quantity }) => `${name} x${quantity}`).join("; "),
     ...[fulfilment?.state ?? null, fulfilment?.reference ?? null, fulfilment?.at.toISOString() ?? null],
+    ...[order.couponCode ?? null, order.discount ?? null, order.points ?? null],
   ];
 }

@@ -1,11 +1,19 @@
 // Orders as operators look for them, and as they are carried out of the system.
 import type pg from "pg";
 import type { Fulfilment, FulfilmentFilter } from "../fulfilment.ts";
+import { type DiscountsView, type OrderDiscounts, representDiscounts } from "../order.ts";
 import type { OrderStatus } from "../order-state.ts";
 import type { Queryable } from "./database.ts";
-import { FULFILMENT_OF_ORDER, type FulfilmentJson, withDate } from "./orders.ts";
+import {
+  DISCOUNTS_OF_ORDER,
+  FULFILMENT_OF_ORDER,
+  type FulfilmentJson,
+  LINE_IS_BOUGHT,
+  ORDERS_WITH_DISCOUNTS,
+  withDate,
+} from "./orders.ts";
 
-export interface OrderSummary {
+export interface OrderSummary extends DiscountsView {
   readonly id: string;
   readonly saleId: string;
   readonly customerId: string;
@@ -38,9 +46,10 @@ export interface OrderFilter {
 
 const COLUMNS = `o.id, o.sale_id AS "saleId", o.customer_id AS "customerId", o.status, o.reason, o.price, o.payable,
   o.refunded_amount AS "refundedAmount", o.currency, o.payment_method AS "paymentMethod", o.placed_at AS "placedAt",
-  o.updated_at AS "updatedAt", ${FULFILMENT_OF_ORDER} AS fulfilment,
+  o.updated_at AS "updatedAt", ${FULFILMENT_OF_ORDER} AS fulfilment, ${DISCOUNTS_OF_ORDER} AS discounts,
   COALESCE((SELECT json_agg(json_build_object('productId', l.product_id, 'name', l.product_name, 'quantity', l.quantity,
-    'unitPrice', l.unit_price) ORDER BY l.line) FROM order_lines l WHERE l.order_id = o.id), '[]') AS items`;
+    'unitPrice', l.unit_price) ORDER BY l.line) FROM order_lines l
+    WHERE l.order_id = o.id AND ${LINE_IS_BOUGHT}), '[]') AS items`;
 // Lines have no index by product, as every order would pay for it. The ledger has stock of whatever it let a sale sell: that
 // names the few sales whose orders are looked into. An array, because the planner turns EXISTS into a scan of all lines.
 const CONDITIONS = `($1::text IS NULL OR o.sale_id = $1) AND ($2::text IS NULL OR o.status = $2)
@@ -50,7 +59,10 @@ const CONDITIONS = `($1::text IS NULL OR o.sale_id = $1) AND ($2::text IS NULL O
   AND ($9::uuid IS NULL OR (o.sale_id IN (SELECT s.sale_id FROM stock s WHERE s.product_id = $9)
     AND $9 = ANY (ARRAY(SELECT l.product_id FROM order_lines l WHERE l.order_id = o.id))))`;
 
-type SummaryRow = Omit<OrderSummary, "fulfilment"> & { readonly fulfilment: FulfilmentJson | null };
+type SummaryRow = Omit<OrderSummary, "fulfilment" | keyof DiscountsView> & {
+  readonly fulfilment: FulfilmentJson | null;
+  readonly discounts: OrderDiscounts | null;
+};
 
 const ID_HEX = 32;
 
@@ -73,15 +85,15 @@ export async function searchOrders(
   filter: OrderFilter & { readonly limit: number; readonly before?: string | undefined },
 ): Promise<OrderSummary[]> {
   const result = await db.query<SummaryRow>(
-    `SELECT ${COLUMNS} FROM orders o WHERE ${CONDITIONS} AND ($10::uuid IS NULL OR o.id < $10)
+    `SELECT ${COLUMNS} FROM ${ORDERS_WITH_DISCOUNTS} WHERE ${CONDITIONS} AND ($10::uuid IS NULL OR o.id < $10)
      ORDER BY o.id DESC LIMIT $11`,
     [...valuesOf(filter), filter.before ?? null, filter.limit],
   );
   return result.rows.map(summaryOf);
 }
 
-function summaryOf(row: SummaryRow): OrderSummary {
-  return { ...row, fulfilment: withDate(row.fulfilment) };
+function summaryOf({ discounts, ...row }: SummaryRow): OrderSummary {
+  return { ...row, ...representDiscounts(discounts), fulfilment: withDate(row.fulfilment) };
 }
 
 const ROWS_PER_FETCH = 1_000;
@@ -97,7 +109,8 @@ export async function* exportOrders(pool: pg.Pool, filter: OrderFilter): AsyncGe
     // Whoever reads the export may be slow.
     await client.query("SET LOCAL idle_in_transaction_session_timeout = 0");
     await client.query(
-      `DECLARE exported NO SCROLL CURSOR FOR SELECT ${COLUMNS} FROM orders o WHERE ${CONDITIONS} ORDER BY o.id`,
+      `DECLARE exported NO SCROLL CURSOR FOR SELECT ${COLUMNS} FROM ${ORDERS_WITH_DISCOUNTS}
+       WHERE ${CONDITIONS} ORDER BY o.id`,
       valuesOf(filter),
     );
     for (;;) {
@@ -124,7 +137,8 @@ export async function* readOrderPages(db: Queryable, filter: OrderFilter): Async
   let after: string | null = null;
   while (end !== undefined) {
     const result: pg.QueryResult<SummaryRow> = await db.query<SummaryRow>(
-      `SELECT ${COLUMNS} FROM orders o WHERE ${CONDITIONS} AND ($10::uuid IS NULL OR o.id > $10) AND o.id <= $11
+      `SELECT ${COLUMNS} FROM ${ORDERS_WITH_DISCOUNTS}
+       WHERE ${CONDITIONS} AND ($10::uuid IS NULL OR o.id > $10) AND o.id <= $11
        ORDER BY o.id LIMIT $12`,
       [...valuesOf(filter), after, end, ROWS_PER_PAGE],
     );

@@ -1,11 +1,11 @@
 // An order as the world sees it: what GET shows, and what webhooks tell.
 import type { Fulfilment, FulfilmentStep } from "../fulfilment.ts";
-import type { Address, OrderLine, PaymentMethod } from "../order.ts";
+import { type Address, type DiscountsView, type OrderLine, type PaymentMethod, representDiscounts } from "../order.ts";
 import type { CancelReason, OrderStatus } from "../order-state.ts";
 import type { OrderWithLines } from "./orders.ts";
 
 /** Amounts in minor units of `currency`; a line's `price` is that of one unit. Instants become ISO 8601 in JSON. */
-export interface OrderView {
+export interface OrderView extends DiscountsView {
   readonly orderTrackingId: string;
   readonly status: OrderStatus;
   readonly reason?: CancelReason;
@@ -52,6 +52,7 @@ export function representOrder(row: OrderWithLines): OrderView {
     items: representLines(row.lines),
     price: row.price,
     payable: row.payable,
+    ...representDiscounts(row.discounts),
     refundedAmount: row.refundedAmount,
     currency: row.currency,
     payment: { method: row.paymentMethod },

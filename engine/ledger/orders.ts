@@ -1,6 +1,6 @@
 // Reading orders back from Postgres.
 import type { Fulfilment, FulfilmentFilter, FulfilmentStep } from "../fulfilment.ts";
-import type { Address, OrderLine, PaymentMethod } from "../order.ts";
+import type { Address, OrderDiscounts, OrderLine, PaymentMethod } from "../order.ts";
 import type { CancelReason, OrderStatus } from "../order-state.ts";
 import type { Queryable } from "./database.ts";
 
@@ -28,6 +28,7 @@ export interface OrderRow {
   readonly version: number;
   readonly price: number;
   readonly payable: number;
+  readonly discounts: OrderDiscounts | null;
   readonly refundedAmount: number;
   readonly currency: string;
   readonly paymentMethod: PaymentMethod;
@@ -41,6 +42,7 @@ export interface OrderRow {
 }
 
 export interface OrderWithLines extends OrderRow {
+  /** What was bought: a coupon's use is none of it. */
   readonly lines: readonly OrderLine[];
   readonly timeline: readonly TimelineEntry[];
 }
@@ -48,15 +50,23 @@ export interface OrderWithLines extends OrderRow {
 /** SQL: the fulfilment of an orders row `o` as JSON, its instant as text. */
 export const FULFILMENT_OF_ORDER = `CASE WHEN o.fulfilment IS NOT NULL THEN json_build_object('state', o.fulfilment,
   'reference', o.fulfilment_reference, 'at', o.fulfilled_at) END`;
+/** SQL: orders `o` with their rows of order_discounts `d`, where they have any. */
+export const ORDERS_WITH_DISCOUNTS = "orders o LEFT JOIN order_discounts d ON d.order_id = o.id";
+/** SQL: {@link OrderDiscounts} of a row `d`; NULL without one. */
+export const DISCOUNTS_OF_ORDER = `CASE WHEN d.order_id IS NOT NULL THEN json_strip_nulls(json_build_object(
+  'coupon', CASE WHEN d.coupon_id IS NOT NULL THEN json_build_object('id', d.coupon_id, 'code', d.coupon_code,
+    'amount', d.coupon_amount) END, 'points', NULLIF(d.points, 0))) END`;
+/** SQL: a row `l` of order_lines is what was bought, and not the coupon's use of `d`. */
+export const LINE_IS_BOUGHT = "l.product_id IS DISTINCT FROM d.coupon_id";
 const COLUMNS = `o.id, o.sale_id AS "saleId", o.partition, o.epoch, o.seq, o.hold_reservation AS "holdReservation",
   o.customer_id AS "customerId", o.status, o.reason, o.version, o.price, o.payable,
   o.refunded_amount AS "refundedAmount", o.currency, o.payment_method AS "paymentMethod",
   o.payment_attempts AS "paymentAttempts", o.on_decline AS "onDecline", o.address,
   o.reserved_until AS "reservedUntil", o.placed_at AS "placedAt", o.updated_at AS "updatedAt",
-  ${FULFILMENT_OF_ORDER} AS fulfilment`;
+  ${FULFILMENT_OF_ORDER} AS fulfilment, ${DISCOUNTS_OF_ORDER} AS discounts`;
 
 const LINES = `(SELECT json_agg(json_build_object('productId', l.product_id, 'name', l.product_name,
-  'quantity', l.quantity, 'unitPrice', l.unit_price) ORDER BY l.line) FROM order_lines l WHERE l.order_id = o.id)`;
+  'quantity', l.quantity, 'unitPrice', l.unit_price) ORDER BY l.line) FROM order_lines l WHERE l.order_id = o.id AND ${LINE_IS_BOUGHT})`;
 /** SQL: the step of the fulfilment that an order_timeline row `t` is, as JSON; NULL for every other. */
 export const FULFILMENT_OF_STEP = `CASE WHEN t.fulfilment IS NOT NULL THEN json_build_object('state', t.fulfilment,
   'reference', t.fulfilment_reference) END`;
@@ -82,7 +92,8 @@ export async function findOrder(db: Queryable, id: string): Promise<OrderWithLin
 export async function findOrders(db: Queryable, ids: readonly string[]): Promise<OrderWithLines[]> {
   const result = await db.query<OrderJsonRow>({
     name: "find_orders",
-    text: `SELECT ${COLUMNS}, ${LINES} AS lines, ${TIMELINE} AS timeline FROM orders o WHERE o.id = ANY($1::uuid[])`,
+    text: `SELECT ${COLUMNS}, ${LINES} AS lines, ${TIMELINE} AS timeline FROM ${ORDERS_WITH_DISCOUNTS}
+      WHERE o.id = ANY($1::uuid[])`,
     values: [ids],
   });
   return result.rows.map(withDates);
@@ -122,7 +133,7 @@ export async function listOrdersOf(
   },
 ): Promise<OrderWithLines[]> {
   const result = await db.query<OrderJsonRow>(
-    `SELECT ${COLUMNS}, ${LINES} AS lines, ${TIMELINE} AS timeline FROM orders o
+    `SELECT ${COLUMNS}, ${LINES} AS lines, ${TIMELINE} AS timeline FROM ${ORDERS_WITH_DISCOUNTS}
      WHERE o.customer_id = $1 AND ($2::timestamptz IS NULL OR (o.placed_at, o.id) < ($2, $8::uuid)) AND ($4::text[] IS NULL OR o.status = ANY ($4))
        AND ($5::text IS NULL OR o.sale_id = $5) AND ($6::timestamptz IS NULL OR o.placed_at >= $6)
        AND ($7::timestamptz IS NULL OR o.placed_at < $7)

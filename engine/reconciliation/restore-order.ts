@@ -40,7 +40,12 @@ export async function restoreOrder(
 }
 
 async function fromCopy(client: pg.PoolClient, orderId: string): Promise<Restored | undefined> {
-  const tables = { orders: "id", order_lines: "order_id", order_timeline: "order_id" } as const;
+  const tables = {
+    orders: "id",
+    order_lines: "order_id",
+    order_timeline: "order_id",
+    order_discounts: "order_id",
+  } as const;
   let rows = 0;
   for (const [table, key] of Object.entries(tables)) {
     // Names come from the table above; the newest copy wins where a row was removed more than once.
