@@ -39,6 +39,8 @@ export const AUDIT_ACTIONS = [
   "webhook_endpoint.test",
   "webhook_endpoint.replay",
   "webhook_endpoint.disable",
+  "config.change",
+  "config.rollback",
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
