@@ -6,6 +6,10 @@ export const ROLES = ["api", "persister", "worker"] as const;
 export type Role = (typeof ROLES)[number];
 export const ACK_MODES = ["fast", "fsync", "replicated", "postgres"] as const;
 export type AckMode = (typeof ACK_MODES)[number];
+export const PAYMENT_GATEWAYS = ["simulated", "http", "stripe"] as const;
+export type PaymentGatewayName = (typeof PAYMENT_GATEWAYS)[number];
+export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export class ConfigError extends Error {
   readonly problems: readonly string[];
@@ -76,7 +80,7 @@ const environment = z.object({
   RATE_LIMIT_REQUESTS_PER_SECOND: wholeNumber(1, 1_000_000).default(500),
   RATE_LIMIT_LOGINS_PER_MINUTE: wholeNumber(1, 100_000).default(30),
   TRUSTED_PROXIES: list.default([]),
-  PAYMENT_GATEWAY: z.enum(["simulated", "http", "stripe"]).default("simulated"),
+  PAYMENT_GATEWAY: z.enum(PAYMENT_GATEWAYS).default("simulated"),
   PAYMENT_GATEWAY_URL: url("http:", "https:").optional(),
   PAYMENT_GATEWAY_KEY: z.string().min(16, "must have at least 16 characters").optional(),
   STRIPE_SECRET_KEY: z
@@ -93,7 +97,7 @@ const environment = z.object({
   PAYMENT_WEBHOOK_SECRET_PREVIOUS: webhookSecret.optional(),
   WEBHOOK_ALLOW_PRIVATE: flag.default(false),
   CORS_ORIGINS: list.default([]),
-  LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
+  LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
   OTEL_EXPORTER_OTLP_ENDPOINT: url("http:", "https:").optional(),
 });
 
@@ -139,11 +143,15 @@ export interface Config {
     readonly loginsPerMinute: number;
   };
   readonly trustedProxies: readonly string[];
-  readonly paymentGateway: "simulated" | "http" | "stripe";
+  readonly paymentGateway: PaymentGatewayName;
+  /** Those that this process knows how to reach: the one above, and what else it was given a key for, or told to run. */
+  readonly paymentGateways: readonly PaymentGatewayName[];
   /** Where the provider is asked; without it the simulated one runs within the worker's process, and Stripe is at Stripe's. */
   readonly paymentGatewayUrl: string | undefined;
   /** Stripe's secret key, or what the provider at the URL knows us by; set where this process has the worker's role. */
   readonly paymentGatewayKey: string | undefined;
+  /** Stripe's secret key, whichever provider is named. */
+  readonly stripeSecretKey: string | undefined;
   /** Whether the simulated provider runs within the worker's process, without the network between them. */
   readonly paymentGatewayInProcess: boolean;
   /** How the simulated provider behaves. */
@@ -163,7 +171,7 @@ export interface Config {
   /** Whether webhooks may go to private addresses, and without TLS. */
   readonly webhookAllowPrivate: boolean;
   readonly corsOrigins: readonly string[];
-  readonly logLevel: string;
+  readonly logLevel: LogLevel;
   readonly otlpEndpoint: string | undefined;
 }
 
@@ -217,8 +225,15 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
     },
     trustedProxies: e.TRUSTED_PROXIES,
     paymentGateway: e.PAYMENT_GATEWAY,
+    paymentGateways: PAYMENT_GATEWAYS.filter(
+      (name) =>
+        name === e.PAYMENT_GATEWAY ||
+        (name === "stripe" && e.STRIPE_SECRET_KEY !== undefined) ||
+        (name === "simulated" && e.PAYMENT_GATEWAY_IN_PROCESS),
+    ),
     paymentGatewayUrl: e.PAYMENT_GATEWAY_URL,
     paymentGatewayKey: e.PAYMENT_GATEWAY === "stripe" ? e.STRIPE_SECRET_KEY : e.PAYMENT_GATEWAY_KEY,
+    stripeSecretKey: e.STRIPE_SECRET_KEY,
     paymentGatewayInProcess: e.PAYMENT_GATEWAY_IN_PROCESS,
     simulatedPayments: {
       pendingMs: e.PAYMENT_PENDING_MS,

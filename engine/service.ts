@@ -1,6 +1,8 @@
-// The frame of every role's process: configuration, logger, the wait for Redis and Postgres, readiness to the launcher, and
-// an orderly end on SIGTERM.
+// The frame of every role's process: configuration, at the start and while it runs, logger, the wait for Redis and Postgres,
+// readiness to the launcher, and an orderly end on SIGTERM.
 import { ConfigError, loadConfig, type RoleConfig, requireRoleConfig } from "./config.ts";
+import { ConfigurationFollower, type RunningConfiguration } from "./configuration/follower.ts";
+import { settingsEnvironment } from "./configuration/settings.ts";
 import { createLogger, type Logger } from "./log.ts";
 import { isAway, untilServersAnswer } from "./startup.ts";
 
@@ -31,7 +33,7 @@ export interface RoleFrame {
  */
 export async function runService(
   { role, whileWaiting }: RoleFrame,
-  start: (config: RoleConfig, log: Logger) => Promise<RunningService>,
+  start: (config: RoleConfig, log: Logger, configuration: RunningConfiguration) => Promise<RunningService>,
 ): Promise<void> {
   let config: RoleConfig;
   try {
@@ -50,7 +52,8 @@ export async function runService(
   process.on("unhandledRejection", die);
 
   await untilServersAreThere(config, log, whileWaiting).catch(die);
-  const service = await start(config, log).catch((error: unknown) => {
+  const configuration = await followConfiguration(config, log);
+  const service = await start(config, log, configuration).catch((error: unknown) => {
     if (!isAway(error)) return die(error);
     log.warn({ err: error }, "a server went away while the process was starting");
     return process.exit(SERVERS_AWAY_EXIT_CODE);
@@ -64,7 +67,7 @@ export async function runService(
       log.error("did not stop in time");
       process.exit(1);
     }, STOP_TIMEOUT_MS).unref();
-    service.stop().then(() => process.exit(0), die);
+    Promise.all([service.stop(), configuration.stop()]).then(() => process.exit(0), die);
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
@@ -72,6 +75,17 @@ export async function runService(
   process.on("disconnect", () => stop("launcher gone"));
   log.info(service.ready ?? {}, "ready");
   process.send?.({ type: "ready", ...service.ready });
+}
+
+/** Resolves when it is known what holds, or a moment later by the environment. */
+async function followConfiguration(config: RoleConfig, log: Logger): Promise<ConfigurationFollower> {
+  const environment = settingsEnvironment(process.env, config);
+  const configuration = new ConfigurationFollower({ databaseUrl: config.databaseUrl, environment, log });
+  await configuration.start();
+  configuration.follow((settings) => {
+    log.level = settings.log.level;
+  });
+  return configuration;
 }
 
 /** One log line when they are away, one when they are there. The process can be stopped meanwhile. */

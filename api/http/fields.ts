@@ -1,12 +1,11 @@
 // Schemas of the fields that many bodies and queries share, and the refusal that says which of them were wrong.
 import { z } from "@hono/zod-openapi";
 import { OnrushError } from "../../engine/errors.ts";
+import { issuesOf } from "../../engine/issues.ts";
 import { AMOUNT_MAX } from "../../engine/money.ts";
 
 /** Path segments that are UUIDs; anything else names nothing, and is 404 without asking Postgres. */
 export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
-const ISSUES_MAX = 20;
 
 /** Text of `min` to `max` UTF-16 units that Postgres can hold: no NUL, no half of a surrogate pair. */
 export function text(min: number, max: number) {
@@ -48,10 +47,7 @@ export function invalid(path: string, message: string): OnrushError {
 
 /** The refusal of what a schema found wrong, at most 20 findings. */
 export function invalidBy(error: z.ZodError): OnrushError {
-  const errors = error.issues.slice(0, ISSUES_MAX).map((issue) => ({
-    path: issue.path.map(String).join("."),
-    message: issue.message,
-  }));
+  const errors = issuesOf(error);
   const [first] = errors;
   const where = first && first.path !== "" ? `${first.path}: ` : "";
   return new OnrushError("VALIDATION", `Not valid: ${where}${first?.message ?? "?"}.`, { errors });
