@@ -27,6 +27,7 @@ interface LogHead {
   readonly seq: number;
   /** Orders accepted so far. */
   readonly accepted: number;
+  /** Units, over all products of the sale. */
   readonly available: number;
   readonly reserved: number;
   readonly sold: number;
@@ -66,13 +67,17 @@ export class Books {
     return row?.server_version ?? "unknown";
   }
 
-  /** The partition in Redis. Every order is of one unit, so units count orders. */
-  async logHead({ saleId, productId }: Sale): Promise<LogHead> {
+  /** The partition in Redis. Every order has as many units as the others of its sale, so units count orders. */
+  async logHead({ saleId, productId, productIds = [productId] }: Sale): Promise<LogHead> {
     const [meta, stock] = await Promise.all([
       this.#redis.hgetall(`onrush:{${saleId}.0}:meta`),
       this.#redis.hgetall(`onrush:{${saleId}.0}:stock`),
     ]);
-    const units = (state: string) => Number(stock[`${productId}|${state}`] ?? Number.NaN);
+    const units = (state: string) =>
+      productIds.reduce((sum, id) => {
+        const ofOne = Number(stock[`${id}|${state}`] ?? Number.NaN);
+        return ofOne < 0 ? Number.NaN : sum + ofOne; // what one lacks, another must not make up for
+      }, 0);
     return {
       seq: Number(meta["seq"]),
       accepted: Number(meta["reservation"]),
@@ -142,8 +147,9 @@ export class Books {
   /** Redis against the generators: nothing was accepted that was not asked for, or beyond the stock. */
   async auditAdmission(sale: Sale, { answered, sent }: Tally): Promise<Faults> {
     const { accepted, available, reserved, sold } = await this.logHead(sale);
+    const units = accepted * (sale.lines ?? 1);
     return faults({
-      oversold: Math.max(accepted - sale.stock, -available, Math.abs(available + reserved + sold - sale.stock)),
+      oversold: Math.max(units - sale.stock, -available, Math.abs(available + reserved + sold - sale.stock)),
       lost: answered - accepted,
       duplicated: accepted - sent,
     });
@@ -160,14 +166,14 @@ export class Books {
       [sale.saleId],
     );
     const [stock] = await this.query<{ allocated: string; taken: string }>(
-      "SELECT allocated, reserved + sold AS taken FROM stock WHERE sale_id = $1",
+      "SELECT sum(allocated) AS allocated, sum(reserved + sold) AS taken FROM stock WHERE sale_id = $1",
       [sale.saleId],
     );
     const [n, taken] = [Number(orders?.n), Number(stock?.taken)];
     return faults({
       oversold: Math.max(
         taken - Number(stock?.allocated),
-        Math.abs(taken - Number(orders?.held)),
+        Math.abs(taken - Number(orders?.held) * (sale.lines ?? 1)),
         Number(orders?.refused),
       ),
       lost: Math.max(answered, accepted) - n,

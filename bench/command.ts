@@ -28,6 +28,11 @@ const QUICK = {
   expiryOrders: 20_000,
   depthOrdersMax: 100_000,
   reconcileSeconds: 10,
+  latencySeconds: 5,
+  fullLoadSeconds: 30,
+  sockets: 500,
+  socketOrdersPerSecond: 200,
+  socketSeconds: 6,
 };
 const FULL = {
   seconds: 8,
@@ -39,9 +44,14 @@ const FULL = {
   expiryOrders: 100_000,
   depthOrdersMax: 1_000_000,
   reconcileSeconds: 120,
+  latencySeconds: 10,
+  fullLoadSeconds: 600,
+  sockets: 10_000,
+  socketOrdersPerSecond: 2_000,
+  socketSeconds: 30,
 };
 /** Minutes long or far from a quick look: in a quick run only when named. */
-const NOT_QUICK: readonly Scenario[] = ["sustained", "expiry", "scale", "memory", "catalogue"];
+const NOT_QUICK: readonly Scenario[] = ["sustained", "expiry", "scale", "memory", "catalogue", "latency"];
 /** With `--seconds`: orders that the persister gets for each. */
 const PERSIST_ORDERS_PER_SECOND = 10_000;
 /** As many as a rush has at least: with few, a closed loop measures how client and server wait for each other. */
@@ -83,6 +93,11 @@ export function parseCommand(argv: readonly string[]): Options {
     expiryOrders: shape.expiryOrders,
     depthOrdersMax: shape.depthOrdersMax,
     reconcileSeconds: given.seconds ?? shape.reconcileSeconds,
+    latencySeconds: given.seconds ?? shape.latencySeconds,
+    fullLoadSeconds: given.seconds ?? shape.fullLoadSeconds,
+    sockets: shape.sockets,
+    socketOrdersPerSecond: shape.socketOrdersPerSecond,
+    socketSeconds: given.seconds ?? shape.socketSeconds,
     connections: given.connections ?? CONNECTIONS,
   };
 }

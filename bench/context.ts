@@ -1,7 +1,9 @@
-// What all groups of scenarios share: the options, the measurements, the faults found, and how progress is told.
+// What all groups of scenarios share: the options, the measurements, the faults found, and how progress is told. No figure is
+// said before the books of its group were counted and found right.
 import { addFaults, type Faults } from "./books.ts";
 import { type Figure, Measurements, type Scenario } from "./figures.ts";
 import { type Burst, type BurstShape, runBurst, type Target } from "./load/burst.ts";
+import type { PointOf, Points, SeriesName } from "./series.ts";
 
 export interface Options {
   readonly quick: boolean;
@@ -23,6 +25,14 @@ export interface Options {
   readonly depthOrdersMax: number;
   /** Seconds of a steady stream beside the reconciler. */
   readonly reconcileSeconds: number;
+  /** Seconds at each fixed rate whose latencies are measured. */
+  readonly latencySeconds: number;
+  /** Seconds of full load over which the API's memory is watched. */
+  readonly fullLoadSeconds: number;
+  /** Sockets that wait for their orders' news, orders a second for them, and for how long. */
+  readonly sockets: number;
+  readonly socketOrdersPerSecond: number;
+  readonly socketSeconds: number;
   readonly connections: number;
 }
 
@@ -40,6 +50,10 @@ export class Context {
   readonly costs: Cost[] = [];
   faults: Faults = { oversold: 0, lost: 0, duplicated: 0 };
   postgresVersion: string | undefined;
+  readonly #points: Points = {};
+  /** What is said once the books were counted, and whether they were since there was something to say. */
+  #held: string[] = [];
+  #isCounted = true;
 
   constructor(options: Options) {
     this.options = options;
@@ -55,7 +69,35 @@ export class Context {
 
   record(round: string, figure: Figure, value: number): void {
     this.measurements.add(round, figure, value);
-    this.say(`  ${round}  ${figure.padEnd(22)} ${value >= 100 ? Math.round(value) : value.toFixed(2)}`);
+    this.note(`  ${round}  ${figure.padEnd(22)} ${value >= 100 ? Math.round(value) : value.toFixed(2)}`);
+  }
+
+  /** One point of a curve, of as many rounds as there are. */
+  point<Name extends SeriesName>(series: Name, point: PointOf<Name>): void {
+    this.#points[series] = [...(this.#points[series] ?? []), point] as Points[Name];
+    this.note(
+      `  ${series}  ${JSON.stringify(point, (_key, value) => (typeof value === "number" ? rounded(value) : value))}`,
+    );
+  }
+
+  get points(): Points {
+    return this.#points;
+  }
+
+  /** Says a line that tells a figure, when the group's books have been counted. */
+  note(line: string): void {
+    this.#held.push(line);
+    this.#isCounted = false;
+  }
+
+  /**
+   * At the end of a group: says what was held back, when the books are right.
+   * @throws when something was measured and nothing counted after it
+   */
+  settle(): void {
+    if (!this.#isCounted) throw new Error("something was measured, and no books were counted after it");
+    if (!hasFaults(this.faults)) for (const line of this.#held) this.say(line);
+    this.#held = [];
   }
 
   /** Runs one burst and remembers its cost. */
@@ -76,6 +118,7 @@ export class Context {
 
   /** Adds what an audit found; says so when it is anything. */
   audit(what: string, found: Faults): void {
+    this.#isCounted = true;
     this.faults = addFaults(this.faults, found);
     if (hasFaults(found)) this.say(`  ${what}: ${JSON.stringify(found)}`);
   }
@@ -83,4 +126,8 @@ export class Context {
 
 export function hasFaults({ oversold, lost, duplicated }: Faults): boolean {
   return oversold + lost + duplicated > 0;
+}
+
+function rounded(value: number): number {
+  return value >= 100 ? Math.round(value) : Number(value.toFixed(2));
 }

@@ -4,6 +4,7 @@ import { measureAdmission } from "./groups/admission.ts";
 import { measureCatalogue } from "./groups/catalogue.ts";
 import { measureEverything } from "./groups/everything.ts";
 import { measureExpiry } from "./groups/expiry.ts";
+import { measureBusyLatencies, measureLatencies } from "./groups/latency.ts";
 import { measureLibrary } from "./groups/library.ts";
 import { measureMemory } from "./groups/memory.ts";
 import { drainAccepted, measurePersisting } from "./groups/persisting.ts";
@@ -19,11 +20,11 @@ export async function runScenarios(context: Context): Promise<void> {
   const library = context.wants("engine_direct", "engine_single");
   const persisting = context.wants("persist", "persist_raw");
   const tokens = context.wants("tokens");
-  const everything = context.wants("accept_all", "pg_row");
+  const everything = context.wants("accept_all", "pg_row", "pg_skip_locked", "redis_lock", "bullmq");
   // A no-op by itself is measured where the others are.
   if (http || library || persisting || tokens || (context.wants("noop") && !everything)) {
     context.say("Admission: an API with its Redis and Postgres ...");
-    await withShop("api", async (instance, shop) => {
+    await withShop(context, "api", async (instance, shop) => {
       let left: Sale | undefined;
       if (http || context.wants("noop")) left = await measureAdmission(context, instance, shop);
       if (left) await drainAccepted(context, instance, left);
@@ -34,35 +35,48 @@ export async function runScenarios(context: Context): Promise<void> {
   }
   if (everything) {
     context.say("Everything running on this machine ...");
-    await withShop("api,persister,worker", (instance, shop) => measureEverything(context, instance, shop));
+    await withShop(context, "api,persister,worker", (instance, shop) => measureEverything(context, instance, shop));
+  }
+  if (context.wants("latency")) {
+    context.say("Latency at fixed rates ...");
+    await withShop(context, "api", async (instance, shop) => {
+      await drainAccepted(context, instance, await measureLatencies(context, instance, shop));
+    });
+    await withShop(context, "api,persister,worker", (instance, shop) => measureBusyLatencies(context, instance, shop));
   }
   if (context.wants("sustained")) {
     context.say("A steady rate from acceptance to CONFIRMED ...");
-    await withShop("api,persister,worker", (instance, shop) => measureSustained(context, instance, shop), true);
+    await withShop(
+      context,
+      "api,persister,worker",
+      (instance, shop) => measureSustained(context, instance, shop),
+      true,
+    );
   }
   if (context.wants("expiry")) {
     context.say("Reservations that end at once ...");
-    await withShop("api,persister,worker", (instance, shop) => measureExpiry(context, instance, shop));
+    await withShop(context, "api,persister,worker", (instance, shop) => measureExpiry(context, instance, shop));
   }
   if (context.wants("scale")) {
     context.say("A sale that grows ...");
-    await withShop("api,persister", (instance, shop) => measureScale(context, instance, shop));
+    await withShop(context, "api,persister", (instance, shop) => measureScale(context, instance, shop));
   }
   if (context.wants("memory")) {
     context.say("What orders keep in Redis ...");
-    await withShop("api", (instance, shop) => measureMemory(context, instance, shop));
+    await withShop(context, "api", (instance, shop) => measureMemory(context, instance, shop));
   }
   if (context.wants("catalogue")) {
     context.say("Fifty thousand products ...");
-    await withShop("api", (instance) => measureCatalogue(context, instance));
+    await withShop(context, "api", (instance) => measureCatalogue(context, instance));
   }
   if (context.wants("reconcile")) {
     context.say("The reconciler beside a steady stream ...");
-    await withShop("api,persister,worker", (instance, shop) => measureReconciliation(context, instance, shop));
+    await withShop(context, "api,persister,worker", (instance, shop) => measureReconciliation(context, instance, shop));
   }
 }
 
 async function withShop(
+  context: Context,
   roles: string,
   work: (instance: Awaited<ReturnType<typeof startInstance>>, shop: Shop) => Promise<void>,
   gatewayInProcess = false,
@@ -70,6 +84,7 @@ async function withShop(
   const instance = await startInstance({ roles, gatewayInProcess });
   try {
     await work(instance, await Shop.open(instance));
+    context.settle();
   } finally {
     await instance.stop();
   }

@@ -3,8 +3,9 @@ import { randomUUID } from "node:crypto";
 import { ADMIN, type Instance } from "./instance.ts";
 import { type Order, orderBody } from "./load/order-request.ts";
 
-/** A sale of one product, open, in one partition. */
+/** A sale, open, in one partition; of one product unless `productIds` names several. */
 export interface Sale extends Order {
+  /** Units, over all its products. */
   readonly stock: number;
 }
 
@@ -47,6 +48,26 @@ export class Shop {
       ...(reservationTtlSeconds !== undefined && { reservationTtlSeconds }),
     })) as { id: string };
     return { saleId: sale.id, productId: product.id, price: PRICE, stock };
+  }
+
+  /** A sale of several products, `lines` of which are in each order. */
+  async openAssortment(name: string, products: number, lines = 1): Promise<Sale> {
+    const productIds: string[] = [];
+    for (let n = 1; n <= products; n += 1) {
+      const product = (await this.#call("/products", { name: `${name} ${n}`, price: PRICE })) as { id: string };
+      productIds.push(product.id);
+    }
+    const stock = Math.floor(AMPLE / products);
+    const items = productIds.map((productId) => ({ productId, stock, perCustomerLimit: PER_CUSTOMER_LIMIT }));
+    const sale = (await this.#call("/sales", { name, items })) as { id: string };
+    return {
+      saleId: sale.id,
+      productId: productIds[0] ?? "",
+      productIds,
+      lines,
+      price: PRICE,
+      stock: stock * products,
+    };
   }
 
   /** Buys one unit. @returns the size of the answer in bytes */

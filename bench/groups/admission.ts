@@ -12,9 +12,6 @@ import type { Sale, Shop } from "../shop.ts";
 const WARM_UP_SECONDS = 2;
 /** Of the measured rate: busy, and not yet queueing. */
 const LATENCY_LOAD = 0.5;
-/** Thousands of samples beyond the 99th percentile; the first second is not counted. */
-const LATENCY_SECONDS = 5;
-const CONNECTIONS_AT_FIXED_RATE = 64;
 
 export type Noop = Child<{ url: string }>;
 
@@ -64,7 +61,11 @@ export async function measureAdmission(context: Context, instance: Instance, sho
         count(target, await context.measure(`admission ${round}`, figure, target));
       }
     }
-    if (context.wants("accept_p99")) count(accept, await measureLatency(context, accept));
+    if (context.wants("accept_p99")) {
+      for (const { target } of turns.filter(({ figure }) => figure === "accept_rps" || figure === "soldout_rps")) {
+        count(target, await measureLatency(context, target));
+      }
+    }
     context.audit("accept", await books.auditAdmission(sale, tally));
     context.audit("sold out", await books.auditAdmission(soldOut, { answered: 1, sent: 1 }));
   } finally {
@@ -73,12 +74,18 @@ export async function measureAdmission(context: Context, instance: Instance, sho
   return sale;
 }
 
-async function measureLatency(context: Context, accept: Target): Promise<Tally> {
-  const rate = Math.round((context.measurements.figure("accept_rps")?.median ?? 0) * LATENCY_LOAD);
-  const burst = await context.burst(
-    { ...accept, name: "accept_p99" },
-    { rate, connections: CONNECTIONS_AT_FIXED_RATE, seconds: Math.max(context.options.seconds, LATENCY_SECONDS) },
-  );
-  context.record("admission", "accept_p99_ms", burst.latencies?.p99Ms ?? Number.NaN);
+async function measureLatency(context: Context, target: Target): Promise<Tally> {
+  const capacity = target.name === "accept" ? "accept_rps" : "soldout_rps";
+  const rate = Math.round((context.measurements.figure(capacity)?.median ?? 0) * LATENCY_LOAD);
+  const name = `${target.name}_p99`;
+  const burst = await context.burst({ ...target, name }, { rate, seconds: context.options.latencySeconds });
+  if (!burst.pace) throw new Error("a burst at a fixed rate came without latencies");
+  const { latencies, lag } = burst.pace;
+  if (target.name === "accept") {
+    context.record("admission", "accept_p50_ms", latencies.p50Ms);
+    context.record("admission", "accept_p99_ms", latencies.p99Ms);
+    context.record("admission", "accept_p999_ms", latencies.p999Ms);
+    context.record("admission", "accept_lag_p99_ms", lag.p99Ms);
+  } else context.record("admission", "soldout_p99_ms", latencies.p99Ms);
   return burst;
 }

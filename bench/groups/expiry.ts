@@ -87,7 +87,7 @@ async function measureRound(
       if (performance.now() - startedAt > EXPIRY_TIMEOUT_MS) throw new Error("the reservations do not end");
       await delay(POLL_MS);
     }
-    context.say(`    processor seconds: ${JSON.stringify(spent())}`);
+    context.note(`    processor seconds: ${JSON.stringify(spent())}`);
     const during = await endStream(program);
     const { orders, lastAt } = await books.expired(sale, deadline);
     recordLatencies(context, round, "expiry", during);

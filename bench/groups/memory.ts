@@ -30,7 +30,7 @@ export async function measureMemory(context: Context, instance: Instance, shop: 
   const program = await startProgram(instance); // after the sales: it reads them when it starts
   const tell = (figure: Figure, bytes: Bytes) => {
     context.record("memory", figure, total(bytes));
-    context.say(
+    context.note(
       `    ${JSON.stringify(bytes, (_key, value) => (typeof value === "number" ? Math.round(value) : value))}`,
     );
   };

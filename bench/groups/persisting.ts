@@ -15,7 +15,7 @@ export async function drainAccepted(context: Context, instance: Instance, sale: 
   const persister = await startInstance({ roles: "persister", servers: instance });
   try {
     const { orders, perSecond } = await untilApplied(books, [sale]);
-    context.say(`  drained ${orders} orders of the admission scenarios at ${Math.round(perSecond)} orders/s`);
+    context.note(`  drained ${orders} orders of the admission scenarios at ${Math.round(perSecond)} orders/s`);
     context.audit("accept, in the ledger", await books.auditLedger(sale, { answered: 0, sent: 0 }));
   } finally {
     await Promise.all([persister.stop(), books.close()]);

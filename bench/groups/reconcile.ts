@@ -51,6 +51,7 @@ export async function measureReconciliation(context: Context, instance: Instance
       // The next change must not be taken for this one: the background sees for itself that it is over.
       await untilNothingIsOpen(books, sale);
     }
+    context.audit("reconcile, mended", await books.auditHolds(sale));
   } finally {
     await watch.end();
     redis.disconnect();

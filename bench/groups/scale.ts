@@ -83,8 +83,15 @@ function record(context: Context, depth: Depth, before: Spent, after: Spent, eng
     [`cost_${depth}_us`, us(engineSeconds) + redis + persister + postgres],
   ];
   for (const [figure, value] of figures) context.record("scale", figure, value);
+  context.point("depth", {
+    orders: DEPTHS[depth],
+    admissionUs: us(engineSeconds) + redis,
+    persisterUs: persister + postgres,
+  });
   const parts = { engine: us(engineSeconds), redis, persister, postgres };
-  context.say(`    ${JSON.stringify(parts, (_key, value) => (typeof value === "number" ? Math.round(value) : value))}`);
+  context.note(
+    `    ${JSON.stringify(parts, (_key, value) => (typeof value === "number" ? Math.round(value) : value))}`,
+  );
 }
 
 /** Reads processor time so far. */

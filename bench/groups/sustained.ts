@@ -57,7 +57,7 @@ async function keepsUp(context: Context, instance: Instance, shop: Shop, books: 
     burst.perSecond >= rate * CONFIRMED_SHARE_MIN &&
     confirmedPerSecond >= rate * CONFIRMED_SHARE_MIN &&
     onTheirWay <= rate * ON_THEIR_WAY_MAX_SECONDS;
-  context.say(
+  context.note(
     `  ${round}: accepted ${Math.round(burst.perSecond)}/s, CONFIRMED ${Math.round(confirmedPerSecond)}/s over the last third, ` +
       `${onTheirWay} on their way at the end; processor seconds ${JSON.stringify(cpu)}, generator ` +
       `${((burst.generatorCpuUs * burst.answered) / 1e6).toFixed(1)}: ${kept ? "kept up" : "not kept up"}`,
@@ -85,9 +85,12 @@ async function measureIdle(context: Context, books: Books, shop: Shop): Promise<
   }
   await untilApplied(books, [sale]);
   await untilFinished(books, sale);
+  await untilApplied(books, [sale]);
   const took = await pathTimes(books, sale);
   context.record("idle", "idle_confirmed_p50_ms", took.p50);
   context.record("idle", "idle_confirmed_p99_ms", took.p99);
+  context.audit("idle", await books.auditLedger(sale, { answered: IDLE_ORDERS, sent: IDLE_ORDERS }));
+  context.audit("idle, at the end", await books.auditEnds(sale));
 }
 
 /** From the acceptance, by Redis' clock, to the commit of CONFIRMED, by Postgres': one machine's clock for both. */

@@ -14,19 +14,24 @@ declare module "autocannon" {
       connections: number;
       /** Seconds. */
       duration: number;
+      /** Requests in all, instead of a duration. */
+      amount?: number;
+      /** Milliseconds between two looks at whether it is over. */
+      sampleInt?: number;
       /** Seconds. */
       timeout?: number;
       requests: readonly { method: "POST"; path: string; headers: Record<string, string>; body: string }[];
       setupClient?: (client: Client) => void;
     }
     interface Result {
-      /** Seconds, as measured. */
-      duration: number;
       errors: number;
       timeouts: number;
       statusCodeStats: Record<string, { count: number }>;
     }
+    interface Run extends PromiseLike<Result> {
+      stop(): void;
+    }
   }
-  function autocannon(options: autocannon.Options): PromiseLike<autocannon.Result>;
+  function autocannon(options: autocannon.Options): autocannon.Run;
   export = autocannon;
 }

@@ -6,17 +6,30 @@ export interface Order {
   readonly saleId: string;
   readonly productId: string;
   readonly price: number;
+  /** All products of the sale, at the same price, when it has several: the requests take them in turn. */
+  readonly productIds?: readonly string[];
+  /** Lines of an order, each of another product; 1 when absent. */
+  readonly lines?: number;
 }
 
 const NOBODY = "00000000-0000-4000-8000-000000000000";
 
-/** The body of the order of one buyer. */
-export function orderBody({ saleId, productId, price }: Order, customerId: string = NOBODY): string {
+/** The body of the order of one buyer. @param turn where in the sale's products its lines begin */
+export function orderBody(
+  { saleId, productId, price, productIds = [productId], lines = 1 }: Order,
+  customerId: string = NOBODY,
+  turn = 0,
+): string {
+  const items = Array.from({ length: lines }, (_, line) => ({
+    productId: productIds[(turn + line) % productIds.length],
+    quantity: 1,
+    price,
+  }));
   return JSON.stringify({
     saleId,
     customerId,
-    price,
-    items: [{ productId, quantity: 1, price }],
+    price: price * lines,
+    items,
     address: { street: "123 Main St", postalCode: "12345", city: "Seoul" },
   });
 }
@@ -45,16 +58,22 @@ export function crowdWriter(url: URL, order: Order, crowd: readonly Regular[], b
 
 /** Makes the bytes of one request after the other, each by a new buyer, `keyed` with an Idempotency-Key of its own. */
 export function requestWriter(url: URL, order: Order, keyed: boolean, burst: string): () => string {
-  const body = orderBody(order);
-  const [before, after] = body.split(NOBODY) as [string, string];
-  const head = headOf(url, body).join("\r\n");
+  // All ids are as long, and so are all bodies.
+  const bodies = (order.productIds ?? [order.productId]).map((_, turn) => orderBody(order, NOBODY, turn));
+  const head = headOf(url, bodies[0] ?? "").join("\r\n");
   const withKey = `${head}\r\nIdempotency-Key: `;
-  const withoutKey = `${head}\r\n\r\n${before}`;
+  const requests = bodies.map((body) => {
+    const [before, after] = body.split(NOBODY) as [string, string];
+    return { withoutKey: `${head}\r\n\r\n${before}`, before: `\r\n\r\n${before}`, after };
+  });
   let sent = 0;
   return () => {
+    const request = requests[sent % requests.length] as (typeof requests)[number];
     sent += 1;
     const buyer = `${burst}-0000-4000-8000-${sent.toString(16).padStart(12, "0")}`;
-    return keyed ? `${withKey}${buyer}\r\n\r\n${before}${buyer}${after}` : `${withoutKey}${buyer}${after}`;
+    return keyed
+      ? `${withKey}${buyer}${request.before}${buyer}${request.after}`
+      : `${request.withoutKey}${buyer}${request.after}`;
   };
 }
 
