@@ -21,14 +21,19 @@ import {
   lockPartition,
   lockStock,
   markAllocationApplied,
+  type OwnedOrder,
   readMovementTimes,
   setStockState,
   updateStock,
 } from "../engine/ledger/log.ts";
 import { comparePositions, type Movement, type Position, type UnreadableLine } from "../engine/movement.ts";
 import type { Outbox } from "../engine/outbox/outbox.ts";
-import { type LedgerPlan, type LedgerState, orderIdsOf, planBatch, skusOf } from "./plan.ts";
+import { bookEntries, lockPoints } from "../engine/points/accounts.ts";
+import { followFates, mayHavePoints, spendEntry } from "../engine/points/order-points.ts";
+import { type PointsTiers, TIERS_DEFAULT } from "../engine/points/tiers.ts";
+import { type LedgerPlan, type LedgerState, planBatch } from "./plan.ts";
 import { isMovementId } from "./planned-returns.ts";
+import { orderIdsOf, skusOf } from "./touched-rows.ts";
 
 export type ApplyOutcome =
   /** Everything up to `position` is in Postgres. `reservation`: the highest number among the orders applied now. */
@@ -52,6 +57,8 @@ export type ApplyOutcome =
 export interface ApplyDependencies {
   readonly pool: pg.Pool;
   readonly outbox: Outbox;
+  /** By which confirmed orders earn points, as they are now. */
+  readonly tiers?: () => PointsTiers;
 }
 
 /**
@@ -97,8 +104,9 @@ async function applyOnce(
       discarded: await discardedAmong(client, moved, orders),
       intents: placed.length > 0 ? await takeIntents(client, placed) : [],
       ...(await returningIn(client, fresh)),
+      ...(await spendingIn(client, fresh, orders)),
     });
-    const changes = await writePlan(client, deps.outbox, at, plan);
+    const changes = await writePlan(client, deps, at, plan);
     await advancePosition(client, at, last.position, plan.reservation);
     return {
       type: "applied",
@@ -150,14 +158,34 @@ export async function returningIn(
   };
 }
 
+/**
+ * The points that the orders of the movements spend from. Accounts are locked once, in the order of their ids, so those on
+ * which the ends of other orders may book come with them; where nothing is spent, they are locked when that is known.
+ */
+export async function spendingIn(
+  client: pg.PoolClient,
+  movements: readonly Movement[],
+  orders: readonly OwnedOrder[],
+): Promise<Pick<LedgerState, "points">> {
+  const placed = movements.flatMap((movement) => (movement.kind === "place" ? movement.orders : []));
+  const spenders = placed.flatMap(({ payload }) => (payload.discounts?.points ? [payload.customerId] : []));
+  if (spenders.length === 0) return {};
+  const others = orders.map(({ customerId }) => customerId).filter(mayHavePoints);
+  return { points: await lockPoints(client, [...spenders, ...others]) };
+}
+
 /** Writes what was planned, but for the position. */
 export async function writePlan(
   client: pg.PoolClient,
-  outbox: Outbox,
+  { outbox, tiers = () => TIERS_DEFAULT }: Pick<ApplyDependencies, "outbox" | "tiers">,
   at: Partition,
   plan: LedgerPlan,
 ): Promise<OrderChange[]> {
   await insertOrders(client, at, plan.newOrders);
+  await bookEntries(
+    client,
+    plan.pointsSpent.map((wanted) => spendEntry(wanted)),
+  );
   const changes: OrderChange[] = plan.newOrders.map(({ id, version, status, customerId }) => ({
     id,
     version,
@@ -167,8 +195,12 @@ export async function writePlan(
   }));
   // Before the ends: a revived order's hold may have ended in the same batch.
   changes.push(...(await applyRevivals(client, at, plan.revivals)).map(changeOf));
-  changes.push(...(await finish(client, "settle", "sold", plan.settled, plan.endedAt)));
-  changes.push(...(await finish(client, "release", "released", plan.released, plan.endedAt)));
+  const ended = [
+    ...(await finish(client, "settle", "sold", plan.settled, plan.endedAt)),
+    ...(await finish(client, "release", "released", plan.released, plan.endedAt)),
+  ];
+  changes.push(...ended.map(changeOf));
+  await followFates(client, ended, tiers());
   await applyReturns(client, at, plan.returns, plan.returnedLines);
   await updateStock(client, at, plan.stock);
   await insertMovements(client, at, plan.movements);
@@ -206,14 +238,14 @@ async function finish(
   stockState: "sold" | "released",
   orderIds: readonly string[],
   endedAt: ReadonlyMap<string, Position>,
-): Promise<OrderChange[]> {
+): Promise<MovedOrder[]> {
   const moved = await transition(client, step, orderIds, null, stockState, endedAt);
   if (moved.length < orderIds.length) {
     const done = new Set(moved.map((order) => order.id));
     const others = orderIds.filter((id) => !done.has(id));
     await setStockState(client, others, stockState);
   }
-  return moved.map(changeOf);
+  return moved;
 }
 
 function changeOf({ id, version, status }: MovedOrder): OrderChange {
@@ -300,7 +332,8 @@ async function failureOf(
     await transaction(deps.pool, async (client) => {
       const stock = await lockStock(client, at, skusOf([movement]));
       const orders = await lockOrders(client, orderIdsOf([movement]).placed);
-      const plan = planBatch([movement], { stock, orders, intents: [] });
+      const points = await spendingIn(client, [movement], orders);
+      const plan = planBatch([movement], { stock, orders, intents: [], ...points });
       await insertOrders(client, at, plan.newOrders);
       throw new DryRun();
     });

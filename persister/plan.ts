@@ -1,10 +1,14 @@
 // The arithmetic of applying a batch of movements, without a database: from the locked rows and the movements, in their
 // order, to the rows that have to be written. This is where Postgres' own guard stands: an order is let in while it fits
-// what is allocated; one that does not fit is cancelled as LEDGER_GUARD, whatever Redis said.
+// what is allocated; one that does not fit is cancelled as LEDGER_GUARD, whatever Redis said. So are, as PAYMENT_DECLINED,
+// orders whose points their members do not have any more.
 import type { OrderIntent } from "../engine/ledger/intents.ts";
 import type { AppliedReturn, LockedLine, ReturnedLine, Revival } from "../engine/ledger/late-units.ts";
 import type { DeadLetter, LockedOrder, LockedStock, NewOrder, StockMovement } from "../engine/ledger/log.ts";
 import type { Decision, MovedHold, Movement, PlacedOrder, Position, UnreadableLine } from "../engine/movement.ts";
+import type { PointsAccount } from "../engine/points/accounts.ts";
+import type { WantedPoints } from "../engine/points/order-points.ts";
+import { PlannedPoints } from "./planned-points.ts";
 import { PlannedReturns } from "./planned-returns.ts";
 import { PlannedStock, UnitsBySku } from "./planned-units.ts";
 
@@ -18,11 +22,15 @@ export interface LedgerState {
   /** The lines of orders that give units back, and the ids of returns that the ledger has. */
   readonly lines?: readonly LockedLine[];
   readonly knownReturns?: readonly string[];
+  /** The points of members whose orders spend some. */
+  readonly points?: readonly PointsAccount[];
 }
 
 /** What the transaction has to write. */
 export interface LedgerPlan {
   readonly newOrders: readonly NewOrder[];
+  /** Points of those of them that spend some and had enough. */
+  readonly pointsSpent: readonly WantedPoints[];
   /** Orders whose hold was settled or released: those to move on, and those whose status says otherwise. */
   readonly settled: readonly string[];
   readonly released: readonly string[];
@@ -61,6 +69,7 @@ class Batch {
   readonly #orders: Map<string, LockedOrder>;
   readonly #intents: Map<string, OrderIntent>;
   readonly #discarded: ReadonlySet<string>;
+  readonly #points: PlannedPoints;
   readonly #newOrders: NewOrder[] = [];
   readonly #settled: string[] = [];
   readonly #released: string[] = [];
@@ -81,6 +90,7 @@ class Batch {
     this.#returns = new PlannedReturns(state.lines ?? [], state.knownReturns ?? []);
     this.#orders = new Map(state.orders.map((order) => [order.id, order]));
     this.#discarded = new Set(state.discarded);
+    this.#points = new PlannedPoints(state.points ?? []);
     this.#intents = new Map(state.intents.map((intent) => [intent.orderId, intent]));
   }
 
@@ -115,6 +125,7 @@ class Batch {
   plan(): LedgerPlan {
     return {
       newOrders: this.#newOrders,
+      pointsSpent: this.#points.spent,
       settled: this.#settled,
       released: this.#released,
       endedAt: this.#endedAt,
@@ -168,6 +179,8 @@ class Batch {
     if (fits) timeline.push({ status: "RESERVED", reason: null });
     if (!fits) timeline.push({ status: "CANCELLING", reason: "LEDGER_GUARD" });
     if (cancelled) timeline.push({ status: "CANCELLING", reason: intent.reason ?? "CUSTOMER" });
+    else if (fits && !this.#points.spend(id, payload))
+      timeline.push({ status: "CANCELLING", reason: "PAYMENT_DECLINED" });
     const last = timeline[timeline.length - 1] as NewOrder["timeline"][number];
     const method = pay?.method ?? payload.payment.method;
     const token = method === "wallet" ? payload.customerId : (pay?.token ?? payload.payment.token ?? null);
@@ -360,31 +373,4 @@ function unitsOf(order: PlacedOrder): Map<string, number> {
     units.set(line.productId, (units.get(line.productId) ?? 0) + line.quantity);
   }
   return units;
-}
-
-/** Every SKU that the movements touch, for locking. */
-export function skusOf(movements: readonly Movement[]): string[] {
-  const skus = new Set<string>();
-  for (const movement of movements) {
-    if (movement.kind === "place") {
-      for (const order of movement.orders) for (const line of order.payload.lines) skus.add(line.productId);
-    } else if ("holds" in movement) {
-      for (const hold of movement.holds) for (const { sku } of hold.units) skus.add(sku);
-    } else if (movement.kind === "return") {
-      for (const back of movement.returns) for (const { sku } of back.units) skus.add(sku);
-    } else if (movement.kind === "restock") skus.add(movement.sku);
-  }
-  return [...skus].sort();
-}
-
-/** Every order that the movements name, for locking: new ones because they must not exist yet. */
-export function orderIdsOf(movements: readonly Movement[]): { placed: string[]; moved: string[] } {
-  const placed = new Set<string>();
-  const moved = new Set<string>();
-  for (const movement of movements) {
-    if (movement.kind === "place") for (const order of movement.orders) placed.add(order.orderId);
-    if ("holds" in movement) for (const hold of movement.holds) moved.add(hold.orderId);
-    if (movement.kind === "return") for (const back of movement.returns) moved.add(back.orderId);
-  }
-  return { placed: [...placed], moved: [...moved] };
 }

@@ -30,6 +30,7 @@ export const AUDIT_ACTIONS = [
   "user.revoke",
   "user.erase",
   "wallet.deposit",
+  "points.adjust",
   "api_key.create",
   "api_key.revoke",
   "webhook_endpoint.create",

@@ -11,6 +11,7 @@ export interface MovedOrder {
   readonly id: string;
   readonly saleId: string;
   readonly partition: number;
+  readonly customerId: string;
   readonly holdReservation: number;
   /** What the ledger holds for it. */
   readonly stockState: "reserved" | "sold" | "released" | "refused";
@@ -18,12 +19,14 @@ export interface MovedOrder {
   readonly reason: CancelReason | null;
   readonly version: number;
   readonly payable: number;
+  readonly refundedAmount: number;
   readonly currency: string;
 }
 
 /** What {@link MovedOrder} is read from; `o` is the orders row. */
-export const MOVED_ORDER_COLUMNS = `o.id, o.sale_id AS "saleId", o.partition, o.hold_reservation AS "holdReservation",
-  o.stock_state AS "stockState", o.status, o.reason, o.version, o.payable, o.currency`;
+export const MOVED_ORDER_COLUMNS = `o.id, o.sale_id AS "saleId", o.partition, o.customer_id AS "customerId",
+  o.hold_reservation AS "holdReservation", o.stock_state AS "stockState", o.status, o.reason, o.version, o.payable,
+  o.refunded_amount AS "refundedAmount", o.currency`;
 
 /**
  * SQL: an orders row `o` that has gone another way and holds units all the same, because it was revived in Redis too late or

@@ -2,6 +2,7 @@
 // all the same. No success is ever dropped: it is the order's late capture, which is revived or refunded once the order is
 // CANCELLED, or a surplus charge, which goes back by itself.
 import { type OrderStatus, TRANSITIONS } from "../order-state.ts";
+import { LACKS_POINTS } from "../points/order-points.ts";
 import type { Queryable } from "./database.ts";
 import { MOVED_ORDER_COLUMNS, type MovedOrder, STATUS_OF_NAMED } from "./fates.ts";
 import type { AttemptKey, AttemptMethod, EndedAttempt } from "./payments.ts";
@@ -146,9 +147,10 @@ export async function listLateCaptures(
 
 /** A CANCELLED order with its charge, locked for the decision about it. */
 export interface LateCapture extends MovedOrder {
-  readonly customerId: string;
   readonly attempt: number;
   readonly amount: number;
+  /** It spends points, and its member does not have them any more. */
+  readonly lacksPoints: boolean;
   /** Since when the charge is known to have succeeded, by Postgres' clock. */
   readonly waitedMs: number;
   readonly units: readonly { readonly sku: string; readonly units: number }[];
@@ -157,7 +159,7 @@ export interface LateCapture extends MovedOrder {
 /** Locks those of the orders that still wait for a decision and that nobody else is deciding about. */
 export async function lockLateCaptures(db: Queryable, orderIds: readonly string[]): Promise<LateCapture[]> {
   const result = await db.query<LateCapture>(
-    `SELECT ${MOVED_ORDER_COLUMNS}, o.customer_id AS "customerId", a.attempt, a.amount,
+    `SELECT ${MOVED_ORDER_COLUMNS}, a.attempt, a.amount, ${LACKS_POINTS} AS "lacksPoints",
        extract(epoch FROM now() - a.ended_at)::float8 * 1000 AS "waitedMs",
        (SELECT json_agg(json_build_object('sku', l.product_id, 'units', l.units) ORDER BY l.product_id)
         FROM (SELECT product_id, sum(quantity)::bigint AS units FROM order_lines WHERE order_id = o.id GROUP BY 1) l) AS units

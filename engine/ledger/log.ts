@@ -106,11 +106,17 @@ export async function lockStock(db: Queryable, at: Partition, productIds: readon
   return result.rows;
 }
 
+/** Whose order it is, too. */
+export interface OwnedOrder extends LockedOrder {
+  readonly customerId: string;
+}
+
 /** Locks those of the orders that exist, in id order. */
-export async function lockOrders(db: Queryable, orderIds: readonly string[]): Promise<LockedOrder[]> {
-  const result = await db.query<LockedOrder>({
+export async function lockOrders(db: Queryable, orderIds: readonly string[]): Promise<OwnedOrder[]> {
+  const result = await db.query<OwnedOrder>({
     name: "lock_orders",
-    text: `SELECT id, status, stock_state AS "stockState", hold_reservation AS "holdReservation" FROM orders
+    text: `SELECT id, status, stock_state AS "stockState", hold_reservation AS "holdReservation",
+        customer_id AS "customerId" FROM orders
       WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE`,
     values: [orderIds],
   });

@@ -3,6 +3,7 @@
 // statement; of two that write about a refund one has an effect.
 import type pg from "pg";
 import { TRANSITIONS } from "../order-state.ts";
+import { followFates } from "../points/order-points.ts";
 import type { Queryable } from "./database.ts";
 import { MOVED_ORDER_COLUMNS, type MovedOrder } from "./fates.ts";
 import type { AttemptMethod } from "./payments.ts";
@@ -93,9 +94,11 @@ export async function succeedRefunds(client: pg.PoolClient, given: readonly Give
        INSERT INTO order_timeline (order_id, version, status, refunded_amount)
        SELECT id, version, status, refunded_amount FROM moved
      )
-     SELECT id, "saleId", partition, "holdReservation", "stockState", status, reason, version, payable, currency FROM moved ORDER BY id`,
+     SELECT id, "saleId", partition, "customerId", "holdReservation", "stockState", status, reason, version, payable,
+       "refundedAmount", currency FROM moved ORDER BY id`,
     values: [given.map(({ id }) => id), given.map(({ reference }) => reference), from, to],
   });
+  await followFates(client, result.rows);
   return result.rows;
 }
 

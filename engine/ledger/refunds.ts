@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { TRANSITIONS } from "../order-state.ts";
 import type { Outbox } from "../outbox/outbox.ts";
+import { followFates } from "../points/order-points.ts";
 import type { Queryable } from "./database.ts";
 import { MOVED_ORDER_COLUMNS, type MovedOrder, STATUS_OF_NAMED } from "./fates.ts";
 
@@ -130,7 +131,8 @@ export async function refundLatePayments(
        FROM moved JOIN late ON late.order_id = moved.id
        LEFT JOIN payment_attempts a ON a.order_id = late.order_id AND a.attempt = late.attempt
      )
-     SELECT id, "saleId", partition, "holdReservation", "stockState", status, reason, version, payable, currency FROM moved ORDER BY id`,
+     SELECT id, "saleId", partition, "customerId", "holdReservation", "stockState", status, reason, version, payable,
+       "refundedAmount", currency FROM moved ORDER BY id`,
     [
       late.map(() => randomUUID()),
       late.map((payment) => payment.orderId),
@@ -143,6 +145,8 @@ export async function refundLatePayments(
       SYSTEM,
     ],
   );
+  // Points that were taken again for a revival that is none.
+  await followFates(client, result.rows);
   await outbox.enqueue(
     client,
     "refund",

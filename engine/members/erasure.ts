@@ -1,11 +1,12 @@
-// Erasure of a member's personal data. The books stay: orders, lines, payments and the wallet keep the member's id, which then
-// leads to nobody.
+// Erasure of a member's personal data. The books stay: orders, lines, payments, the wallet and the points keep the member's id,
+// which then leads to nobody. What points there are is forfeited.
 import type pg from "pg";
 import type { Operator } from "../catalogue/operator.ts";
 import { OnrushError } from "../errors.ts";
 import { recordAudit } from "../ledger/audit.ts";
 import { type Queryable, transaction } from "../ledger/database.ts";
 import { eraseInbox } from "../notifications/inbox.ts";
+import { forfeitPoints } from "../points/adjustments.ts";
 import { eraseThreadsOf } from "../support/threads.ts";
 import { lockAccount, refuseLastAdministrator } from "./grants.ts";
 import { dropLinks } from "./mailed-links.ts";
@@ -32,6 +33,7 @@ export async function eraseMember(pool: pg.Pool, who: string, operator: Operator
     await dropLinks(client, account.id);
     await eraseThreadsOf(client, account.id);
     await eraseInbox(client, account.id);
+    await forfeitPoints(client, account.id);
     await erasePerson(client, account.id);
     await recordAudit(client, { ...operator, action: "user.erase", subject: `user:${account.id}` });
     return { id: account.id, endedSessions: await endSessionsOf(client, account.id, "erased") };

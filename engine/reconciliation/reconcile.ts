@@ -8,6 +8,7 @@ import { recordAudit } from "../ledger/audit.ts";
 import { transaction } from "../ledger/database.ts";
 import { transition } from "../ledger/fates.ts";
 import type { Position } from "../movement.ts";
+import { followFates } from "../points/order-points.ts";
 import type { PartitionStock } from "../stock/partition-stock.ts";
 import { adjust, CHANGES_MAX, changeOf } from "./adjust.ts";
 import { type Drift, fingerprintOf, type Verdict } from "./drift.ts";
@@ -286,6 +287,7 @@ async function mendOrder(
   const reason = step === "expire" ? "EXPIRED" : step === "cancelAfterPayment" ? "PAYMENT_FAILED" : null;
   const moved = await transaction(pool, async (client) => {
     const orders = await transition(client, step, [orderId], reason);
+    await followFates(client, orders);
     const [order] = orders;
     if (order) await recordAudit(client, { ...audit, after: { status: order.status }, reason: "STUCK_TRANSITION" });
     return orders;

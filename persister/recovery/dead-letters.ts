@@ -29,8 +29,9 @@ import type { OrderIntent } from "../../engine/ledger/intents.ts";
 import { advancePosition, lockOrders, lockPartition, lockStock, type StockMovement } from "../../engine/ledger/log.ts";
 import type { Outbox } from "../../engine/outbox/outbox.ts";
 import { HOLDS_PER_CALL_MAX, type PartitionStock } from "../../engine/stock/partition-stock.ts";
-import { returningIn, writePlan } from "../apply.ts";
-import { orderIdsOf, planBatch, skusOf } from "../plan.ts";
+import { returningIn, spendingIn, writePlan } from "../apply.ts";
+import { planBatch } from "../plan.ts";
+import { orderIdsOf, skusOf } from "../touched-rows.ts";
 import { findHolds, type Hold, holdsOfEntry, movementOf, UnreadableLetterError } from "./dead-letter-content.ts";
 import { refuseRefundDiscard, replayRefundLetter } from "./refund-letters.ts";
 
@@ -126,15 +127,18 @@ async function applyLetter(
       throw new InapplicableError("the partition was rebuilt since");
     }
     const { placed, moved } = orderIdsOf([movement]);
+    const stock = await lockStock(client, at, skusOf([movement]));
+    const orders = await lockOrders(client, [...placed, ...moved]);
     const plan = planBatch([movement], {
-      stock: await lockStock(client, at, skusOf([movement])),
-      orders: await lockOrders(client, [...placed, ...moved]),
+      stock,
+      orders,
       intents: decision === "discard" ? placed.map((orderId) => cancelled(orderId, by.actor)) : [],
       ...(await returningIn(client, [movement])),
+      ...(await spendingIn(client, [movement], orders)),
     });
     const [again] = plan.deadLetters;
     if (again) throw new InapplicableError(again.error);
-    const changes = await writePlan(client, outbox, at, { ...plan, movements: [] });
+    const changes = await writePlan(client, { outbox }, at, { ...plan, movements: [] });
     await addMovements(client, at, notYetLogged(letter, plan.movements));
     await advancePosition(client, at, head, plan.reservation);
     await decideDeadLetter(client, id, decision === "replay" ? "replayed" : "discarded", by.actor);

@@ -36,6 +36,7 @@ import {
 } from "../../engine/ledger/recovery.ts";
 import type { Position } from "../../engine/movement.ts";
 import type { Outbox } from "../../engine/outbox/outbox.ts";
+import { followFates } from "../../engine/points/order-points.ts";
 import { redisNowMs } from "../../engine/redis/clock.ts";
 import { runScript } from "../../engine/redis/scripts.ts";
 import { applyMovements } from "../apply.ts";
@@ -145,7 +146,7 @@ async function rebuildLocked(deps: RebuildDependencies, at: Partition, actor: st
 /** Holds that the ledger refused are gone with the old Redis: cancellations end by it, other orders stay as they are. */
 async function endRefused(client: pg.PoolClient, at: Partition): Promise<void> {
   const refused = await listRefused(client, at);
-  await transition(client, "release", refused, null, "released");
+  await followFates(client, await transition(client, "release", refused, null, "released"));
   await setStockState(client, refused, "released");
 }
 

@@ -4,7 +4,8 @@
 //
 // One decision an order: it is made under the lock of the order's row, over the call to Redis, and both ways lead away from
 // CANCELLED by a conditional update. Redis' verdict is final: a revival whose answer was lost is told again, a call that
-// comes late takes nothing, and one that the ledger meets after a refund is only released (engine/stock/late-units.ts).
+// comes late takes nothing, and one that the ledger meets after a refund is only released (engine/stock/late-units.ts). Points
+// that it spends are taken again before, in a transaction of their own, and given back with the refund.
 import type pg from "pg";
 import { type Partition, partitionName } from "../../../engine/keys.ts";
 import { transaction } from "../../../engine/ledger/database.ts";
@@ -20,6 +21,7 @@ import { refundCharges, refundLatePayments } from "../../../engine/ledger/refund
 import type { Logger } from "../../../engine/log.ts";
 import { comparePositions, type Position } from "../../../engine/movement.ts";
 import type { Outbox } from "../../../engine/outbox/outbox.ts";
+import { retakePoints } from "../../../engine/points/order-points.ts";
 import type { ReviveVerdict } from "../../../engine/stock/late-units.ts";
 import type { PartitionStock } from "../../../engine/stock/partition-stock.ts";
 import type { Sweep } from "./schedule.ts";
@@ -65,6 +67,7 @@ async function decideGroup(
   const at = { saleId: first.saleId, partition: first.partition };
   const ids = orders.map(({ id }) => id);
   try {
+    await transaction(options.pool, (client) => retakePoints(client, ids));
     await options.onMoved(await transaction(options.pool, (client) => decide(options, client, at, ids)));
   } catch (error) {
     // No answer from Redis, or from Postgres: nothing was decided, and what Redis decided is told again.
@@ -86,7 +89,8 @@ async function decide(
   };
   const revivable: LateCapture[] = [];
   for (const order of await lockLateCaptures(client, orderIds)) {
-    if (order.reason === "EXPIRED" && order.units.length > 0) revivable.push(order);
+    if (order.reason === "EXPIRED" && order.lacksPoints) refund(order, "paid after it expired; its points are spent");
+    else if (order.reason === "EXPIRED" && order.units.length > 0) revivable.push(order);
     else refund(order, `paid after it was cancelled (${order.reason})`);
   }
   if (revivable.length > 0) {

@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import type { LockedLine } from "../../../engine/ledger/late-units.ts";
 import type { LockedOrder } from "../../../engine/ledger/log.ts";
 import type { Movement, ReturnedUnits } from "../../../engine/movement.ts";
-import { type LedgerState, orderIdsOf, planBatch, skusOf } from "../../../persister/plan.ts";
+import { type LedgerState, planBatch } from "../../../persister/plan.ts";
+import { orderIdsOf, skusOf } from "../../../persister/touched-rows.ts";
 
 const COFFEE = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
 const PIZZA = "3c4d5e6f-7081-92a3-b4c5-def678901234";
