@@ -30,6 +30,7 @@ import {
 } from "./order.ts";
 import { makeOrderId } from "./order-id.ts";
 import type { OrderStatus } from "./order-state.ts";
+import { checkBalance } from "./points/look.ts";
 import { priceOrder } from "./pricing.ts";
 import { signReceipt } from "./receipt.ts";
 import { AcknowledgedLog } from "./recovery/acknowledged.ts";
@@ -106,6 +107,8 @@ export interface PlaceWishes {
 
 export const POSTGRES_WAIT_MS = 5_000;
 const ORDERS_ROUTE = "POST /orders";
+/** When another try makes sense while operators have paused orders: nobody knows, and a rush need not ask every second. */
+const PAUSED_RETRY_SECONDS = 5;
 
 type Refused =
   | Exclude<PlaceOutcome, Accepted | { type: "REPLAYED" }>
@@ -183,8 +186,9 @@ export class Engine {
    * Reserves the order's units, or says why not.
    *
    * @throws OnrushError with `NOT_FOUND`, `VALIDATION`, `PRICE_MISMATCH`, `SALE_NOT_OPEN`, `SOLD_OUT`, `LIMIT_EXCEEDED`,
-   *   `IDEMPOTENCY_CONFLICT`, `STOCK_UNAVAILABLE`, `OVERLOADED` (nothing was taken), or `OUTCOME_UNKNOWN` (the order in
-   *   `facts.orderTrackingId` stands if it was accepted)
+   *   `INSUFFICIENT_POINTS`, `IDEMPOTENCY_CONFLICT`, `STOCK_UNAVAILABLE`, `OVERLOADED` (nothing was taken), or
+   *   `OUTCOME_UNKNOWN` (the order in `facts.orderTrackingId` stands if it was accepted). For an order with points also what
+   *   Postgres throws when it cannot be asked: nothing was taken
    */
   async place(request: OrderRequest, wishes?: PlaceWishes): Promise<PlacedOrder | ReplayedOrder> {
     const sale = this.#saleOf(request.saleId ?? CATALOG_SALE_ID);
@@ -209,6 +213,11 @@ export class Engine {
             scope: idempotencyScope(request.customerId, request.route ?? ORDERS_ROUTE, request.idempotencyKey),
             payloadHash: orderHash(request),
           };
+    const points = payload.discounts?.points;
+    if (points !== undefined) {
+      const { pool: db, redis } = this.#options;
+      await checkBalance({ db, redis }, { at, customerId: request.customerId, points, scope: idempotency?.scope });
+    }
     const outcome = await this.admission.place(at, state.epoch, {
       orderId,
       buyer: request.customerId,
@@ -345,7 +354,12 @@ function refusal(outcome: Refused, sale: SaleView): OnrushError {
     case "UNKNOWN_PRODUCT":
       return new OnrushError("NOT_FOUND", "This sale does not offer that product.", { productId: outcome.productId });
     case "OVERLOADED":
-      return new OnrushError("OVERLOADED", "Too many orders are waiting; try again shortly.", { cause: outcome.cause });
+      return outcome.cause === "paused"
+        ? new OnrushError("OVERLOADED", "The shop takes no orders at the moment; try again later.", {
+            cause: outcome.cause,
+            retryAfter: PAUSED_RETRY_SECONDS,
+          })
+        : new OnrushError("OVERLOADED", "Too many orders are waiting; try again shortly.", { cause: outcome.cause });
     case "STOCK_UNAVAILABLE":
       return new OnrushError("STOCK_UNAVAILABLE", "The stock of this sale cannot be reached at the moment.", {
         cause: outcome.cause,

@@ -11,7 +11,11 @@ export interface RateLimits {
   login(email: string, address: string): void;
   /** Of support, by who writes it, over HTTP and WebSocket together. */
   message(author: string): void;
+  /** Puts other rates in force, or none; who has used one up does not start anew. */
+  configure(rates: Rates): void;
 }
+
+type Rates = Config["rateLimit"];
 
 /** A sale's first seconds are a burst by nature: a rested bucket holds this many seconds' worth. */
 const BURST_SECONDS = 5;
@@ -22,35 +26,51 @@ const LOGINS_AT_EMAIL = 5;
 /** What somebody writes to support within a minute; nobody types faster, and a customer has one at a time to read it. */
 const MESSAGES_PER_MINUTE = 30;
 
-const UNLIMITED: RateLimits = {
-  request: () => undefined,
-  order: () => undefined,
-  orderOf: () => undefined,
-  login: () => undefined,
-  message: () => undefined,
-};
-
-export function createRateLimits(config: Config["rateLimit"], now?: () => number): RateLimits {
-  if (!config.enabled) return UNLIMITED;
-  const perSecond = (rate: number) =>
-    new TokenBuckets({ perSecond: rate, burst: rate * BURST_SECONDS, ...(now && { now }) });
-  const perMinute = (count: number) => new TokenBuckets({ perSecond: count / 60, burst: count, ...(now && { now }) });
-  const requests = perSecond(config.requestsPerSecond);
-  const ordersOfAddress = perSecond(config.ordersPerSecond);
-  const ordersOfBuyer = perSecond(config.ordersPerSecond);
-  const loginsOfAddress = perMinute(config.loginsPerMinute * LOGINS_OF_ADDRESS);
-  const loginsOfEmail = perMinute(config.loginsPerMinute);
-  const loginsAtEmail = perMinute(config.loginsPerMinute * LOGINS_AT_EMAIL);
-  const messages = perMinute(MESSAGES_PER_MINUTE);
+export function createRateLimits(rates: Rates, now?: () => number): RateLimits {
+  let { enabled } = rates;
+  const buckets = (rate: ReturnType<typeof perSecond>) => new TokenBuckets({ ...rate, ...(now && { now }) });
+  const requests = buckets(perSecond(rates.requestsPerSecond));
+  const ordersOfAddress = buckets(perSecond(rates.ordersPerSecond));
+  const ordersOfBuyer = buckets(perSecond(rates.ordersPerSecond));
+  const loginsOfAddress = buckets(perMinute(rates.loginsPerMinute * LOGINS_OF_ADDRESS));
+  const loginsOfEmail = buckets(perMinute(rates.loginsPerMinute));
+  const loginsAtEmail = buckets(perMinute(rates.loginsPerMinute * LOGINS_AT_EMAIL));
+  const messages = buckets(perMinute(MESSAGES_PER_MINUTE));
   return {
-    request: (address) => requests.take(address),
-    order: (address) => ordersOfAddress.take(address),
-    orderOf: (buyer) => ordersOfBuyer.take(buyer),
+    request(address) {
+      if (enabled) requests.take(address);
+    },
+    order(address) {
+      if (enabled) ordersOfAddress.take(address);
+    },
+    orderOf(buyer) {
+      if (enabled) ordersOfBuyer.take(buyer);
+    },
     login(email, address) {
+      if (!enabled) return;
       loginsOfAddress.take(address);
       loginsOfEmail.take(`${address} ${email}`);
       loginsAtEmail.take(email);
     },
-    message: (author) => messages.take(author),
+    message(author) {
+      if (enabled) messages.take(author);
+    },
+    configure(next) {
+      enabled = next.enabled;
+      requests.setRate(perSecond(next.requestsPerSecond));
+      ordersOfAddress.setRate(perSecond(next.ordersPerSecond));
+      ordersOfBuyer.setRate(perSecond(next.ordersPerSecond));
+      loginsOfAddress.setRate(perMinute(next.loginsPerMinute * LOGINS_OF_ADDRESS));
+      loginsOfEmail.setRate(perMinute(next.loginsPerMinute));
+      loginsAtEmail.setRate(perMinute(next.loginsPerMinute * LOGINS_AT_EMAIL));
+    },
   };
+}
+
+function perSecond(rate: number) {
+  return { perSecond: rate, burst: rate * BURST_SECONDS };
+}
+
+function perMinute(count: number) {
+  return { perSecond: count / 60, burst: count };
 }

@@ -20,8 +20,8 @@ export interface TokenBucketOptions {
 const KEYS_MAX = 50_000;
 
 export class TokenBuckets {
-  readonly #perMs: number;
-  readonly #burst: number;
+  #perMs: number;
+  #burst: number;
   readonly #keysMax: number;
   readonly #now: () => number;
   readonly #buckets = new Map<string, Bucket>();
@@ -31,6 +31,12 @@ export class TokenBuckets {
     this.#burst = burst;
     this.#keysMax = keysMax;
     this.#now = now;
+  }
+
+  /** Fills at another rate from now on. What was taken stays taken; no bucket holds more than the new burst. */
+  setRate({ perSecond, burst }: Pick<TokenBucketOptions, "perSecond" | "burst">): void {
+    this.#perMs = perSecond / 1_000;
+    this.#burst = burst;
   }
 
   /** Takes one token. @throws OnrushError with `RATE_LIMITED` and `retryAfter` (seconds) when there is none */

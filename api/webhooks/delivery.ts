@@ -1,10 +1,11 @@
-// A delivery of a payment provider's webhook: who sent it, and which charge or refund it is about. Two conventions, and one
-// outcome; nothing of a body is parsed before its signature stands.
+// A delivery of a payment provider's webhook: who sent it, and which charge or refund it is about. Two conventions, told apart
+// by the headers, as the provider may be changed while the one before still tells of what it has; and one outcome. Nothing of
+// a body is parsed before its signature stands.
 import { z } from "zod";
 import type { Config } from "../../engine/config.ts";
 import { OnrushError } from "../../engine/errors.ts";
 import type { PaymentEvent } from "../../engine/ledger/payment-events.ts";
-import { verifyWebhook } from "../../engine/webhooks/signature.ts";
+import { isWebhookSecret, verifyWebhook } from "../../engine/webhooks/signature.ts";
 import { verifyStripeSignature } from "../../engine/webhooks/stripe-signature.ts";
 import { decode } from "../http/body.ts";
 import { invalid, parse } from "../http/fields.ts";
@@ -26,14 +27,14 @@ const stripeEvent = z.object({
 /** Reads genuine deliveries, however old. @throws OnrushError `UNAUTHENTICATED` for every other, `VALIDATION` */
 export type DeliveryReader = (headers: Headers, body: Uint8Array) => PaymentEvent;
 
-/** The reader for the configured provider. */
+/** The reader of what any of these secrets has signed. */
 export function deliveryReader({
-  paymentGateway,
   paymentWebhookSecrets: secrets,
-}: Pick<Config, "paymentGateway" | "paymentWebhookSecrets">): DeliveryReader {
-  return paymentGateway === "stripe"
-    ? (headers, body) => readStripe(secrets, headers, body)
-    : (headers, body) => readStandard(secrets, headers, body);
+}: Pick<Config, "paymentWebhookSecrets">): DeliveryReader {
+  // A secret of Stripe's own kind need not be the base64 of anything: as a key it could be short, or none.
+  const standard = secrets.filter(isWebhookSecret);
+  return (headers, body) =>
+    headers.has("stripe-signature") ? readStripe(secrets, headers, body) : readStandard(standard, headers, body);
 }
 
 function readStandard(secrets: readonly string[], headers: Headers, body: Uint8Array): PaymentEvent {

@@ -39,7 +39,8 @@ export const ADMISSION_DEFAULTS: AdmissionOptions = {
 export class Admission {
   readonly #call: PlaceCall;
   readonly #positions: KnownPositions;
-  readonly #options: AdmissionOptions;
+  #options: AdmissionOptions;
+  #isPaused = false;
   readonly #batchers = new Map<string, Batcher<Placement, PlaceOutcome>>();
 
   constructor(call: PlaceCall, positions: KnownPositions, options: AdmissionOptions = ADMISSION_DEFAULTS) {
@@ -48,8 +49,15 @@ export class Admission {
     this.#options = options;
   }
 
+  /** Puts other limits in force, for the calls that begin from now on. Paused, it refuses everything as overloaded. */
+  configure({ backlogMax, isPaused }: { readonly backlogMax: number; readonly isPaused: boolean }): void {
+    this.#options = { ...this.#options, backlogMax };
+    this.#isPaused = isPaused;
+  }
+
   /** Decides one order. The outcome says everything; a rejection is a defect. */
   place(partition: Partition, epoch: number, placement: Placement): Promise<PlaceOutcome> {
+    if (this.#isPaused) return Promise.resolve({ type: "OVERLOADED", cause: "paused" });
     const batcher = this.#batcher(partition, epoch);
     if (batcher.isFull) return Promise.resolve({ type: "OVERLOADED", cause: "queue" });
     return batcher.submit(placement);

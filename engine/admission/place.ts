@@ -63,7 +63,7 @@ export type PlaceOutcome =
     }
   | { readonly type: "SOLD_OUT"; readonly productId: string; readonly available: number; readonly on?: DecidedOn }
   | { readonly type: "UNKNOWN_PRODUCT"; readonly productId: string; readonly on?: DecidedOn }
-  | { readonly type: "OVERLOADED"; readonly cause: "backlog" | "queue"; readonly on?: DecidedOn }
+  | { readonly type: "OVERLOADED"; readonly cause: "backlog" | "queue" | "paused"; readonly on?: DecidedOn }
   | {
       readonly type: "STOCK_UNAVAILABLE";
       readonly cause: "NOT_LOADED" | "STALE_EPOCH" | "REGRESSED" | "UNREACHABLE" | "REFUSED_BY_REDIS" | GateClosed;
