@@ -35,6 +35,7 @@ import { fulfilmentRoute } from "./orders/fulfilment-route.ts";
 import { placeOrderRoute } from "./orders/place.ts";
 import { orderReadRoutes } from "./orders/read-routes.ts";
 import { refundRoutes } from "./orders/refund-routes.ts";
+import { pointsRoutes } from "./points/routes.ts";
 import { exposeProductReads } from "./products/counts.ts";
 import { productRoutes } from "./products/routes.ts";
 import { honourRoute } from "./recovery/honour-route.ts";
@@ -104,6 +105,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   paymentWebhookRoute(edge, deps);
   webhookEndpointRoutes(edge, deps);
   walletRoutes(edge, deps);
+  pointsRoutes(edge, deps);
   supportRoutes(edge, deps);
   notificationRoutes(edge, deps);
   ticketRoute(edge, deps);

@@ -10,6 +10,7 @@ import { fulfilCommand } from "./commands/fulfil.ts";
 import { honourCommand } from "./commands/honour.ts";
 import { jobCommands } from "./commands/jobs.ts";
 import { orderCommands } from "./commands/orders.ts";
+import { pointsCommands } from "./commands/points.ts";
 import { productCommands } from "./commands/product.ts";
 import { proveCommands } from "./commands/prove.ts";
 import { rebuildCommand } from "./commands/rebuild.ts";
@@ -101,6 +102,12 @@ export function createProgram(): Command {
   ]);
   walletCommands(wallet);
 
+  const points = group("points", "what members have earned by orders and spend on others", [
+    "onrush points show kim@example.com",
+    "onrush points check",
+  ]);
+  pointsCommands(points);
+
   const webhook = group("webhook", "where events of orders are sent, and what became of them", [
     "onrush webhook list",
     "onrush webhook deliveries <endpoint> --state dead",
@@ -110,7 +117,7 @@ export function createProgram(): Command {
   const audit = group("audit", "what operators did", ["onrush audit list --subject sale:summer"]);
   auditCommands(audit);
 
-  for (const commands of [sale, product, stock, orders, dead, jobs, users, wallet, webhook, audit])
+  for (const commands of [sale, product, stock, orders, dead, jobs, users, wallet, points, webhook, audit])
     program.addCommand(inherit(commands, program));
   statusCommand(program);
   completionCommand(program);

@@ -125,6 +125,7 @@ export const placingDocs = {
     "LIMIT_EXCEEDED",
     "SALE_NOT_OPEN",
     "PRICE_MISMATCH",
+    "INSUFFICIENT_POINTS",
     "IDEMPOTENCY_CONFLICT",
     "STOCK_UNAVAILABLE",
     "OUTCOME_UNKNOWN",
@@ -144,7 +145,7 @@ export function membersOf(body: unknown): Readonly<Record<string, unknown>> {
 }
 
 /** What this shop cannot take yet: refused rather than dropped in silence, as it is money. */
-const NOT_YET: readonly string[] = ["couponCode", "points"];
+const NOT_YET: readonly string[] = ["couponCode"];
 
 /** What only members have needs a member's token, before anything is said of the rest. */
 export function checkMeans(members: Readonly<Record<string, unknown>>, isSignedIn: boolean): void {

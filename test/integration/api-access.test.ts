@@ -64,6 +64,8 @@ const MEMBERS = [
   "GET /api/v1/support/threads/{id}/messages",
   "POST /api/v1/support/threads/{id}/messages",
   "POST /api/v1/support/threads/{id}/read",
+  "GET /api/v1/points",
+  "GET /api/v1/points/entries",
   "GET /api/v1/wallet",
   "GET /api/v1/wallet/transactions",
   "POST /api/v1/ws-tickets",
@@ -77,6 +79,8 @@ const OPERATORS = [
   "GET /api/v1/admin/orders/export",
   "GET /api/v1/admin/orders/{id}/explanation",
   "GET /api/v1/admin/overview",
+  "GET /api/v1/points/{customerId}",
+  "GET /api/v1/points/{customerId}/entries",
   "GET /api/v1/wallets/{customerId}",
   "GET /api/v1/wallets/{customerId}/transactions",
 ];
