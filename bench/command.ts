@@ -51,7 +51,10 @@ const FULL = {
   socketSeconds: 30,
 };
 /** Minutes long or far from a quick look: in a quick run only when named. */
-const NOT_QUICK: readonly Scenario[] = ["sustained", "expiry", "scale", "memory", "catalogue", "latency"];
+const NOT_QUICK: readonly Scenario[] = [
+  ...(["limits", "latency", "rush", "carts", "connections", "persist_copy"] as const),
+  ...(["sustained", "expiry", "scale", "memory", "catalogue"] as const),
+];
 /** With `--seconds`: orders that the persister gets for each. */
 const PERSIST_ORDERS_PER_SECOND = 10_000;
 /** As many as a rush has at least: with few, a closed loop measures how client and server wait for each other. */

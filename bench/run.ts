@@ -2,13 +2,16 @@
 import type { Context } from "./context.ts";
 import { measureAdmission } from "./groups/admission.ts";
 import { measureCatalogue } from "./groups/catalogue.ts";
+import { measureConnections } from "./groups/connections.ts";
 import { measureEverything } from "./groups/everything.ts";
 import { measureExpiry } from "./groups/expiry.ts";
 import { measureBusyLatencies, measureLatencies } from "./groups/latency.ts";
 import { measureLibrary } from "./groups/library.ts";
+import { measureLimits } from "./groups/limits.ts";
 import { measureMemory } from "./groups/memory.ts";
 import { drainAccepted, measurePersisting } from "./groups/persisting.ts";
 import { measureReconciliation } from "./groups/reconcile.ts";
+import { measureCarts, measureRushes } from "./groups/rush.ts";
 import { measureScale } from "./groups/scale.ts";
 import { measureSustained } from "./groups/sustained.ts";
 import { measureTokens } from "./groups/tokens.ts";
@@ -18,7 +21,7 @@ import { type Sale, Shop } from "./shop.ts";
 export async function runScenarios(context: Context): Promise<void> {
   const http = context.wants("accept", "soldout", "soldout_keyed", "accept_p99");
   const library = context.wants("engine_direct", "engine_single");
-  const persisting = context.wants("persist", "persist_raw");
+  const persisting = context.wants("persist", "persist_raw", "persist_copy");
   const tokens = context.wants("tokens");
   const everything = context.wants("accept_all", "pg_row", "pg_skip_locked", "redis_lock", "bullmq");
   // A no-op by itself is measured where the others are.
@@ -27,10 +30,21 @@ export async function runScenarios(context: Context): Promise<void> {
     await withShop(context, "api", async (instance, shop) => {
       let left: Sale | undefined;
       if (http || context.wants("noop")) left = await measureAdmission(context, instance, shop);
-      if (left) await drainAccepted(context, instance, left);
+      if (left) await drainAccepted(context, instance, [left]);
       if (persisting) await measurePersisting(context, instance, shop);
       if (library) await measureLibrary(context, instance, shop);
       if (tokens) await measureTokens(context, instance, shop);
+    });
+  }
+  if (context.wants("limits", "rush", "carts", "connections")) {
+    context.say("Limits, rushes, carts, connections ...");
+    await withShop(context, "api", async (instance, shop) => {
+      if (context.wants("limits")) await measureLimits(context, instance, shop);
+      const left: Sale[] = [];
+      if (context.wants("rush")) left.push(...(await measureRushes(context, instance, shop)));
+      if (context.wants("carts")) left.push(await measureCarts(context, instance, shop));
+      if (context.wants("connections")) left.push(await measureConnections(context, instance, shop));
+      if (left.length > 0) await drainAccepted(context, instance, left);
     });
   }
   if (everything) {
@@ -40,7 +54,7 @@ export async function runScenarios(context: Context): Promise<void> {
   if (context.wants("latency")) {
     context.say("Latency at fixed rates ...");
     await withShop(context, "api", async (instance, shop) => {
-      await drainAccepted(context, instance, await measureLatencies(context, instance, shop));
+      await drainAccepted(context, instance, [await measureLatencies(context, instance, shop)]);
     });
     await withShop(context, "api,persister,worker", (instance, shop) => measureBusyLatencies(context, instance, shop));
   }

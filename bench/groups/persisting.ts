@@ -10,13 +10,15 @@ import type { Sale, Shop } from "../shop.ts";
 import { fill } from "./library.ts";
 
 /** Drains what was accepted before, and counts it in the ledger. */
-export async function drainAccepted(context: Context, instance: Instance, sale: Sale): Promise<void> {
+export async function drainAccepted(context: Context, instance: Instance, sales: readonly Sale[]): Promise<void> {
   const books = new Books(instance);
   const persister = await startInstance({ roles: "persister", servers: instance });
   try {
-    const { orders, perSecond } = await untilApplied(books, [sale]);
+    const { orders, perSecond } = await untilApplied(books, sales);
     context.note(`  drained ${orders} orders of the admission scenarios at ${Math.round(perSecond)} orders/s`);
-    context.audit("accept, in the ledger", await books.auditLedger(sale, { answered: 0, sent: 0 }));
+    for (const sale of sales) {
+      context.audit("accept, in the ledger", await books.auditLedger(sale, { answered: 0, sent: 0 }));
+    }
   } finally {
     await Promise.all([persister.stop(), books.close()]);
   }
@@ -36,14 +38,16 @@ export async function measurePersisting(context: Context, instance: Instance, sh
       } finally {
         await persister.stop();
       }
+      const rows: RawOrder = { databaseUrl: instance.databaseUrl, saleId: sale.saleId, ordersMax: ordersPerRound };
+      if (context.wants("persist_raw")) {
+        const { orders, seconds } = await runChild<RawReport>("limits/raw-inserts.ts", rows);
+        context.record(`persisting ${round}`, "persist_raw_ops", orders / seconds);
+      }
+      if (context.wants("persist_copy")) {
+        const { orders, seconds } = await runChild<RawReport>("limits/raw-copy.ts", rows);
+        context.record(`persisting ${round}`, "persist_copy_ops", orders / seconds);
+      }
       context.audit("persist", await books.auditLedger(sale, tally));
-      if (!context.wants("persist_raw")) continue;
-      const { orders, seconds } = await runChild<RawReport>("limits/raw-inserts.ts", {
-        databaseUrl: instance.databaseUrl,
-        saleId: sale.saleId,
-        ordersMax: ordersPerRound,
-      } satisfies RawOrder);
-      context.record(`persisting ${round}`, "persist_raw_ops", orders / seconds);
     }
   } finally {
     await books.close();
