@@ -6,6 +6,9 @@
 import type { Redis } from "ioredis";
 import type pg from "pg";
 import { type Job, PgBoss, type WorkOptions } from "pg-boss";
+import type { PaymentGatewayName } from "../../engine/config.ts";
+import type { RunningConfiguration } from "../../engine/configuration/follower.ts";
+import type { Settings } from "../../engine/configuration/settings.ts";
 import { ReachedPositions } from "../../engine/durability/reached-positions.ts";
 import { publishOrders } from "../../engine/events.ts";
 import { openPool } from "../../engine/ledger/database.ts";
@@ -20,7 +23,10 @@ import { commandConnection, connect } from "../../engine/redis/connection.ts";
 import { loadScripts } from "../../engine/redis/scripts.ts";
 import { KnownPositions } from "../../engine/stock/known-positions.ts";
 import { PartitionStock } from "../../engine/stock/partition-stock.ts";
+import { openConsumer } from "./consumers.ts";
+import { type CardProviders, onlyProvider } from "./gateway/card-providers.ts";
 import type { PaymentProvider } from "./gateway/gateway.ts";
+import { offerProviders } from "./gateway/offer.ts";
 import { walletGateway } from "./gateway/wallet.ts";
 import { sendMail } from "./mail/mailer.ts";
 import type { MailTransport } from "./mail/transport.ts";
@@ -41,7 +47,7 @@ import { memberSweep } from "./sweeps/members.ts";
 import { paymentSweep } from "./sweeps/payments.ts";
 import { refundSweep, returnSweep } from "./sweeps/refunds.ts";
 import { refusalSweep } from "./sweeps/refusals.ts";
-import { scheduleSweeps } from "./sweeps/schedule.ts";
+import { scheduleSweeps, unless } from "./sweeps/schedule.ts";
 import { unsettledSweep } from "./sweeps/unsettled.ts";
 import { DELIVERY_TIMEOUT_MS, Deliveries, type DeliveryTiming } from "./webhooks/deliveries.ts";
 import { openSender, type Resolve } from "./webhooks/sender.ts";
@@ -73,8 +79,10 @@ export const WORKER_TIMING: WorkerTiming = {
 export interface WorkerDependencies {
   readonly databaseUrl: string;
   readonly redisUrl: string;
-  /** Takes the payments by card. Closed by the worker when it stops. */
-  readonly gateway: PaymentProvider;
+  /** Takes the payments by card: one provider, or those among which the configuration chooses. Closed by the worker when it stops. */
+  readonly gateway: PaymentProvider | CardProviders;
+  /** What is paused, and how payments are taken; without it nothing is, and by the timing. */
+  readonly configuration?: RunningConfiguration;
   /** How e-mails leave, closed by the worker too; without it they stay in their queue. */
   readonly mail?: { readonly transport: MailTransport; readonly publicUrl: string };
   /** Whether webhooks may go to private addresses, and how names resolve where not as on this machine. */
@@ -112,7 +120,7 @@ const MAIL_WORK: WorkOptions = { batchSize: 1, localConcurrency: 2, pollingInter
 
 /** Starts a worker; resolves when it takes jobs. The database is migrated before. */
 export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
-  const { databaseUrl, gateway, log } = deps;
+  const { databaseUrl, configuration, log } = deps;
   const timing = { ...WORKER_TIMING, ...deps.timing };
   const poolOptions = {
     connectionsMax: CONNECTIONS_MAX,
@@ -132,17 +140,19 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
     await Promise.all([told, settlement.move(orders)]);
   };
   const nowMs = () => redisNowMs(redis);
-  const providers: Readonly<Record<AttemptMethod, PaymentProvider>> = { card: gateway, wallet: walletGateway(pool) };
-  const gatewayOf = (method: AttemptMethod) => providers[method];
-  const payments = new Payments({ pool, gatewayOf, nowMs, onMoved, log, timing: timing.payment });
+  const cards = "of" in deps.gateway ? deps.gateway : onlyProvider(deps.gateway);
+  const wallets = walletGateway(pool);
+  const gatewayOf = (method: AttemptMethod, provider: PaymentGatewayName | null) =>
+    method === "wallet" ? wallets : cards.of(provider);
+  const cardProvider = () => cards.chosen;
+  const payments = new Payments({ pool, gatewayOf, cardProvider, nowMs, onMoved, log, timing: timing.payment });
   const returns = new Returns(pool, stock, positions, log);
   const onGivenBack = (refundIds: readonly string[]) => returns.carryOf(refundIds);
   const refunds = new Refunds({ pool, gatewayOf, onMoved, onGivenBack, log, timing: timing.refund });
 
   await Promise.all([payments.freeAbandoned(), refunds.freeAbandoned()]);
   const boss = await openBoss(databaseUrl, log);
-  await work(boss, pool, payments, settlement);
-  await boss.work<OrdersJob>("refund", WORK, (jobs) => refunds.take(ordersOf(jobs)));
+  await moveStock(boss, pool, settlement);
   const recheckCharges = (keys: readonly string[]) => payments.recheck(keys);
   const recheckRefunds = (ids: readonly string[]) => refunds.recheck(ids);
   await boss.work<PaymentEventJob>("payment-event", WORK, (jobs) => {
@@ -151,23 +161,50 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
   });
   const webhookPool = openPool(databaseUrl, { ...poolOptions, connectionsMax: WEBHOOKS_CONNECTIONS_MAX }, onBroken);
   const sender = openSender({ allowPrivate: false, timeoutMs: DELIVERY_TIMEOUT_MS, ...deps.webhooks });
-  const deliveries = new Deliveries({ pool: webhookPool, sender, log, timing: timing.webhook });
-  await boss.work<WebhookJob>("webhook", WORK, async (jobs) => {
-    deliveries.wake(jobs.flatMap((job) => job.data.endpointIds));
-  });
+  let pauses: Partial<Settings["pauses"]> = {};
+  const isPaused = () => pauses.webhooks === true;
+  const deliveries = new Deliveries({ pool: webhookPool, sender, isPaused, log, timing: timing.webhook });
   const { mail } = deps;
-  if (mail) {
-    await boss.work<MailJob>("mail", MAIL_WORK, async ([job]) => {
-      if (job) await sendMail({ pool, log, ...mail }, job.data);
-    });
-  }
+  const consumers = {
+    payments: openConsumer(boss, "payment", log, () =>
+      boss.work<OrdersJob>("payment", WORK, (jobs) => payments.take(ordersOf(jobs))),
+    ),
+    refunds: openConsumer(boss, "refund", log, () =>
+      boss.work<OrdersJob>("refund", WORK, (jobs) => refunds.take(ordersOf(jobs))),
+    ),
+    webhooks: openConsumer(boss, "webhook", log, () =>
+      boss.work<WebhookJob>("webhook", WORK, async (jobs) => {
+        deliveries.wake(jobs.flatMap((job) => job.data.endpointIds));
+      }),
+    ),
+    mails: openConsumer(boss, "mail", log, async () => {
+      if (!mail) return;
+      await boss.work<MailJob>("mail", MAIL_WORK, async ([job]) => {
+        if (job) await sendMail({ pool, log, ...mail }, job.data);
+      });
+    }),
+  };
+  configuration?.follow((settings) => {
+    pauses = settings.pauses;
+    const { gateway, chargeTimeoutMs } = settings.payments;
+    cards.configure(settings.payments);
+    payments.waitForCharges(chargeTimeoutMs);
+    const isKnown = cards.known.includes(gateway);
+    if (!isKnown) log.error({ gateway }, "this worker is not set up for the payment gateway and takes no payments");
+    consumers.payments.pause(pauses.payments === true || !isKnown);
+    consumers.refunds.pause(pauses.refunds === true);
+    consumers.webhooks.pause(pauses.webhooks === true);
+    consumers.mails.pause(pauses.mails === true);
+  });
+  await Promise.all(Object.values(consumers).map((consumer) => consumer.settled()));
+  const offer = await offerProviders(pool, cards.known, log);
   const sweeps = scheduleSweeps(
     [
       expirySweep(pool, onMoved, log),
       unsettledSweep({ pool, redis, settlement, olderThanMs: timing.unsettledAfterMs, log }),
-      paymentSweep(pool, outbox, timing.jobLostAfterMs, log),
+      unless(() => pauses.payments === true, paymentSweep(pool, outbox, timing.jobLostAfterMs, log)),
       paymentEventSweep(pool, outbox),
-      refundSweep(pool, outbox, log),
+      unless(() => pauses.refunds === true, refundSweep(pool, outbox, log)),
       returnSweep(pool, returns, timing.unsettledAfterMs, log),
       latePaymentSweep({ pool, outbox, stock, onMoved, log }),
       allocationSweep(pool, stock, log),
@@ -177,7 +214,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
       honourSweep(pool, stock, log),
       memberSweep(pool, log),
       refusalSweep(pool),
-      webhookSweep(webhookPool, outbox, log),
+      webhookSweep(webhookPool, outbox, isPaused, log),
     ],
     { locks: new SweepLocks(databaseUrl, log), redis, log, intervalMs: timing.sweepIntervalMs },
   );
@@ -188,6 +225,8 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
     async stop() {
       // First what would start new work, then what is under way, then what it stands on.
       await Promise.all([
+        ...Object.values(consumers).map((consumer) => consumer.stop()),
+        offer.stop(),
         sweeps.stop(),
         reconciler.stop(),
         boss.stop({ graceful: true, timeout: JOBS_STOP_TIMEOUT_MS }),
@@ -199,7 +238,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
       ]);
       await webhookPool.end();
       mail?.transport.close();
-      await close(outbox, gateway, pool, redis);
+      await close(outbox, cards, pool, redis);
     },
   };
 }
@@ -230,20 +269,19 @@ async function openBoss(databaseUrl: string, log: Logger): Promise<PgBoss> {
   return boss;
 }
 
-async function work(boss: PgBoss, pool: pg.Pool, payments: Payments, settlement: Settlement): Promise<void> {
-  const moveStock = async (jobs: Job<OrdersJob>[]) => {
+async function moveStock(boss: PgBoss, pool: pg.Pool, settlement: Settlement): Promise<void> {
+  const move = async (jobs: Job<OrdersJob>[]) => {
     await settlement.move(await findUnsettled(pool, ordersOf(jobs)));
   };
-  await boss.work<OrdersJob>("payment", WORK, (jobs) => payments.take(ordersOf(jobs)));
-  await boss.work<OrdersJob>("settlement", WORK, moveStock);
-  await boss.work<OrdersJob>("compensation", WORK, moveStock);
+  await boss.work<OrdersJob>("settlement", WORK, move);
+  await boss.work<OrdersJob>("compensation", WORK, move);
 }
 
 function ordersOf(jobs: readonly Job<OrdersJob>[]): string[] {
   return jobs.flatMap((job) => job.data.orderIds);
 }
 
-async function close(outbox: Outbox, gateway: PaymentProvider, pool: pg.Pool, redis: Redis): Promise<void> {
-  await Promise.allSettled([outbox.close(), gateway.close(), pool.end()]);
+async function close(outbox: Outbox, cards: CardProviders, pool: pg.Pool, redis: Redis): Promise<void> {
+  await Promise.allSettled([outbox.close(), cards.close(), pool.end()]);
   redis.disconnect();
 }

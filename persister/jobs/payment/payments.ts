@@ -12,6 +12,7 @@
 // goes on in this process while the job is over; if the process dies, the attempt's lease ends (at once, when the worker
 // starts again on the same machine) and a sweep sends it a job of its own. A process dying at any point leaves an open attempt, never a charge that nobody asks about.
 import type pg from "pg";
+import type { PaymentGatewayName } from "../../../engine/config.ts";
 import { Batcher } from "../../../engine/admission/batcher.ts";
 import { transaction } from "../../../engine/ledger/database.ts";
 import type { MovedOrder } from "../../../engine/ledger/fates.ts";
@@ -59,8 +60,10 @@ export const PAYMENT_TIMING: PaymentTiming = { ...ATTEMPT_TIMING, jobPatienceMs:
 
 export interface PaymentDependencies {
   readonly pool: pg.Pool;
-  /** Who takes payments by this method. */
-  readonly gatewayOf: (method: AttemptMethod) => PaymentGateway;
+  /** Who takes payments by this method; `provider`: where the attempt was begun. */
+  readonly gatewayOf: (method: AttemptMethod, provider: PaymentGatewayName | null) => PaymentGateway;
+  /** Where payments by card begin now; without it nothing is noted. */
+  readonly cardProvider?: () => PaymentGatewayName | null;
   /** Now, by Redis `TIME`. */
   readonly nowMs: () => Promise<number>;
   /** Hears of orders right after the commit that moved them. May not reject. */
@@ -82,8 +85,8 @@ interface Outcome extends AttemptKey {
 
 export class Payments {
   readonly #deps: PaymentDependencies;
-  readonly #timing: PaymentTiming;
   readonly #name = holderName();
+  #timing: PaymentTiming;
   readonly #inFlight = new InFlight(IN_FLIGHT_MAX);
   readonly #recorder: Batcher<Outcome, undefined>;
 
@@ -106,10 +109,12 @@ export class Payments {
    */
   async take(orderIds: readonly string[]): Promise<void> {
     await this.#inFlight.room();
-    const attempts = await this.#claim([...new Set(orderIds)]);
+    // One for all of it: what is leased for so long takes no longer.
+    const timing = this.#timing;
+    const attempts = await this.#claim([...new Set(orderIds)], timing);
     if (attempts.length === 0) return;
-    const payments = attempts.map((attempt) => this.#inFlight.track(this.#pay(attempt)));
-    await patiently(Promise.all(payments), this.#timing.jobPatienceMs);
+    const payments = attempts.map((attempt) => this.#inFlight.track(this.#pay(attempt, timing)));
+    await patiently(Promise.all(payments), timing.jobPatienceMs);
   }
 
   /**
@@ -134,6 +139,11 @@ export class Payments {
     if (unanswered.length > 0) throw new Error(`nothing was learnt about ${unanswered.slice(0, 10).join(", ")}`);
   }
 
+  /** Waits so long for the answer to a charge, of payments that are taken from now on. */
+  waitForCharges(chargeTimeoutMs: number): void {
+    this.#timing = { ...this.#timing, chargeTimeoutMs };
+  }
+
   /** Takes the leases from processes of this machine that are gone; a sweep sends their payments jobs at once. */
   async freeAbandoned(): Promise<void> {
     const { pool, log } = this.#deps;
@@ -147,10 +157,11 @@ export class Payments {
     await this.#inFlight.drain(timeoutMs);
   }
 
-  async #claim(orderIds: readonly string[]): Promise<TakenAttempt[]> {
-    const { pool } = this.#deps;
-    const leaseMs = leaseOf(this.#timing);
-    const started = await transaction(pool, (client) => startPayments(client, orderIds, leaseMs, this.#name));
+  async #claim(orderIds: readonly string[], timing: PaymentTiming): Promise<TakenAttempt[]> {
+    const { pool, cardProvider } = this.#deps;
+    const leaseMs = leaseOf(timing);
+    const provider = cardProvider?.() ?? null;
+    const started = await transaction(pool, (client) => startPayments(client, orderIds, leaseMs, this.#name, provider));
     // Not awaited: the gateway need not wait until everybody has heard.
     if (started.length > 0) void this.#deps.onMoved(started);
     if (started.length === orderIds.length) return started;
@@ -161,9 +172,10 @@ export class Payments {
     return [...started, ...takenOver];
   }
 
-  async #pay(attempt: TakenAttempt): Promise<void> {
+  async #pay(attempt: TakenAttempt, timing: PaymentTiming): Promise<void> {
     const { gatewayOf, nowMs, random = Math.random, log } = this.#deps;
-    const result = await carryOut(gatewayOf(attempt.method), attempt, { timing: this.#timing, nowMs, random });
+    const gateway = gatewayOf(attempt.method, attempt.provider ?? null);
+    const result = await carryOut(gateway, attempt, { timing, nowMs, random });
     try {
       await this.#recorder.submit({ orderId: attempt.id, attempt: attempt.attempt, result });
     } catch (error) {
@@ -174,8 +186,9 @@ export class Payments {
 
   /** Never rejects. @returns whether the gateway answered and what it said is recorded */
   async #recheckOne(known: KnownAttempt): Promise<boolean> {
-    const { orderId, attempt, method } = known;
-    const found = await askAbout(this.#deps.gatewayOf(method), `${orderId}:${attempt}`, known, this.#timing);
+    const { orderId, attempt, method, provider } = known;
+    const gateway = this.#deps.gatewayOf(method, provider);
+    const found = await askAbout(gateway, `${orderId}:${attempt}`, known, this.#timing);
     if (found === "none") return true;
     const result = endOf(found);
     // A closed attempt has had its refusal; an open one without an end has its delay.

@@ -8,6 +8,7 @@
 // A process dying at any point leaves an open refund under its one key. Its lease ends (at once, when the worker starts again on
 // the same machine), a sweep sends it a job, and whoever takes it asks the gateway first what it has under the key.
 import type pg from "pg";
+import type { PaymentGatewayName } from "../../../engine/config.ts";
 import { Batcher } from "../../../engine/admission/batcher.ts";
 import { transaction } from "../../../engine/ledger/database.ts";
 import type { MovedOrder } from "../../../engine/ledger/fates.ts";
@@ -45,7 +46,8 @@ export const REFUND_TIMING: RefundTiming = { ...GIVE_BACK_TIMING, jobPatienceMs:
 
 export interface RefundDependencies {
   readonly pool: pg.Pool;
-  readonly gatewayOf: (method: AttemptMethod) => RefundGateway;
+  /** Who gives back what was paid by this method; `provider`: where a card was charged. */
+  readonly gatewayOf: (method: AttemptMethod, provider: PaymentGatewayName | null) => RefundGateway;
   /** Hears of orders right after the commit that moved them. May not reject. */
   readonly onMoved: (orders: readonly MovedOrder[]) => Promise<unknown>;
   /** Hears of refunds whose money is back, after that commit: their units are due. May not reject. */
@@ -106,7 +108,8 @@ export class Refunds {
     const { pool, gatewayOf } = this.#deps;
     const open = await findOpenRefunds(pool, refundIds);
     const asked = open.map(async (refund) => {
-      const found = await findGivenBack(gatewayOf(refund.method), requestOf(refund), this.#timing);
+      const gateway = gatewayOf(refund.method, refund.provider ?? null);
+      const found = await findGivenBack(gateway, requestOf(refund), this.#timing);
       if (found === "none" || found.type !== "succeeded") return;
       await this.#recorder.submit({ refund, result: { state: "succeeded", reference: found.reference } });
     });
@@ -128,7 +131,8 @@ export class Refunds {
 
   async #giveBack(refund: TakenRefund): Promise<void> {
     const { gatewayOf, log } = this.#deps;
-    const result = await giveBack(gatewayOf(refund.method), refund, this.#timing);
+    const gateway = gatewayOf(refund.method, refund.provider ?? null);
+    const result = await giveBack(gateway, refund, this.#timing);
     try {
       await this.#recorder.submit({ refund, result });
     } catch (error) {

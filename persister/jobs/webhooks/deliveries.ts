@@ -60,6 +60,8 @@ export interface DeliveriesDependencies {
   readonly pool: pg.Pool;
   /** Closed with them. */
   readonly sender: Sender;
+  /** Whether nothing is to be sent now; what is under way is finished. */
+  readonly isPaused?: (() => boolean) | undefined;
   readonly log: Logger;
   readonly timing?: Partial<DeliveryTiming> | undefined;
 }
@@ -100,7 +102,7 @@ export class Deliveries {
     // Its first look comes after it is in the map.
     await Promise.resolve();
     try {
-      while (!this.#stopping) {
+      while (!this.#stopping && !this.#deps.isPaused?.()) {
         const lane = this.#lanes.get(endpointId);
         if (lane) lane.wokenAgain = false;
         const isFull = await this.#round(endpointId);
