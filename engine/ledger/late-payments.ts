@@ -1,6 +1,7 @@
 // The SQL of payments that come too late: attempts whose order does not wait for them any more, and charges that succeeded
 // all the same. No success is ever dropped: it is the order's late capture, which is revived or refunded once the order is
 // CANCELLED, or a surplus charge, which goes back by itself.
+import type { PaymentGatewayName } from "../config.ts";
 import { type OrderStatus, TRANSITIONS } from "../order-state.ts";
 import { LACKS_POINTS } from "../points/order-points.ts";
 import type { Queryable } from "./database.ts";
@@ -114,6 +115,8 @@ export async function endLateAttempts(db: Queryable, ended: readonly EndedAttemp
 export interface KnownAttempt extends AttemptKey {
   readonly state: "started" | EndedAttempt["state"];
   readonly method: AttemptMethod;
+  /** As of a taken attempt. */
+  readonly provider: PaymentGatewayName | null;
   readonly amount: number;
   readonly currency: string;
   readonly startedAt: Date;
@@ -122,7 +125,8 @@ export interface KnownAttempt extends AttemptKey {
 /** Those of the attempts that there are. */
 export async function findAttempts(db: Queryable, keys: readonly AttemptKey[]): Promise<KnownAttempt[]> {
   const result = await db.query<KnownAttempt>(
-    `SELECT a.order_id AS "orderId", a.attempt, a.state, a.method, a.amount, a.currency, a.started_at AS "startedAt"
+    `SELECT a.order_id AS "orderId", a.attempt, a.state, a.method, a.provider, a.amount, a.currency,
+       a.started_at AS "startedAt"
      FROM payment_attempts a JOIN unnest($1::uuid[], $2::int[]) AS t (order_id, attempt) USING (order_id, attempt)
      ORDER BY a.order_id, a.attempt`,
     [keys.map(({ orderId }) => orderId), keys.map(({ attempt }) => attempt)],

@@ -1,6 +1,7 @@
 // The SQL of payment attempts. The attempt's row is written before the gateway is called and is the only truth about what
 // was asked: its key `orderId:attempt` makes the gateway answer a second call like the first. Leases and delays are
 // measured by Postgres' clock alone; deadlines of reservations are Redis' and are not looked at here.
+import type { PaymentGatewayName } from "../config.ts";
 import type { PaymentMethod } from "../order.ts";
 import { type OrderStatus, TRANSITIONS } from "../order-state.ts";
 import type { Queryable } from "./database.ts";
@@ -33,6 +34,8 @@ export interface TakenAttempt extends MovedOrder {
   /** How often this attempt has been taken, this time included. Above 1: the gateway may know its key. */
   readonly calls: number;
   readonly method: AttemptMethod;
+  /** Where a card's attempt was begun: it is carried on, and refunded, there. `null`: from before that was noted. */
+  readonly provider?: PaymentGatewayName | null;
   /** A card's token at the provider; of a wallet its owner's id. */
   readonly token: string | null;
   /** What is charged, in minor units of `currency`. */
@@ -62,12 +65,15 @@ export interface PostponedAttempt extends AttemptKey {
 /**
  * Starts the payments that are due among the orders: RESERVED to PAYING with a new attempt each. The token moves from the
  * order to the attempt, so that a later one cannot meet an old token.
+ *
+ * @param provider whom cards are charged at
  */
 export async function startPayments(
   db: Queryable,
   orderIds: readonly string[],
   leaseMs: number,
   takenBy: string | null = null,
+  provider: PaymentGatewayName | null = null,
 ): Promise<TakenAttempt[]> {
   const { from, to } = TRANSITIONS.startPayment;
   const result = await db.query<TakenAttempt>({
@@ -80,15 +86,16 @@ export async function startPayments(
          payment_token = NULL, updated_at = now()
        FROM chosen WHERE o.id = chosen.id
        RETURNING ${MOVED_ORDER_COLUMNS}, o.payment_attempts AS attempt, 1 AS calls, o.payment_method AS method,
-         chosen.payment_token AS token, o.payable AS amount, o.reserved_until AS "reservedUntil"
+         CASE WHEN o.payment_method = 'card' THEN $6::text END AS provider, chosen.payment_token AS token, o.payable AS amount, o.reserved_until AS "reservedUntil"
      ), logged AS (
        INSERT INTO order_timeline (order_id, version, status) SELECT id, version, status FROM moved
      ), started AS (
-       INSERT INTO payment_attempts (order_id, attempt, method, token, amount, currency, calls, due_at, taken_by)
-       SELECT id, attempt, method, token, amount, currency, calls, now() + $4 * interval '1 millisecond', $5 FROM moved
+       INSERT INTO payment_attempts (order_id, attempt, method, provider, token, amount, currency, calls, due_at, taken_by)
+       SELECT id, attempt, method, provider, token, amount, currency, calls, now() + $4 * interval '1 millisecond', $5
+       FROM moved
      )
      SELECT * FROM moved ORDER BY id`,
-    values: [orderIds, from, to, leaseMs, takenBy],
+    values: [orderIds, from, to, leaseMs, takenBy, provider],
   });
   return result.rows;
 }
@@ -113,8 +120,9 @@ export async function takeOverAttempts(
        late_since = COALESCE(a.late_since, CASE WHEN o.status <> 'PAYING' OR o.payment_attempts <> a.attempt THEN now() END)
      FROM chosen JOIN orders o ON o.id = chosen.order_id
      WHERE a.order_id = chosen.order_id AND a.attempt = chosen.attempt
-     RETURNING ${MOVED_ORDER_COLUMNS}, a.attempt, a.calls, a.method, a.token, a.amount, o.reserved_until AS "reservedUntil",
-       a.started_at AS "startedAt", extract(epoch FROM now() - a.started_at)::float8 * 1000 AS "ageMs",
+     RETURNING ${MOVED_ORDER_COLUMNS}, a.attempt, a.calls, a.method, a.provider, a.token, a.amount,
+       o.reserved_until AS "reservedUntil", a.started_at AS "startedAt",
+       extract(epoch FROM now() - a.started_at)::float8 * 1000 AS "ageMs",
        extract(epoch FROM now() - a.late_since)::float8 * 1000 AS "lateMs"`,
     [orderIds, leaseMs, takenBy],
   );

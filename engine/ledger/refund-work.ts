@@ -2,6 +2,7 @@
 // taken it first, under a lease that Postgres' clock measures. What came of it is written with the order's step in one
 // statement; of two that write about a refund one has an effect.
 import type pg from "pg";
+import type { PaymentGatewayName } from "../config.ts";
 import { TRANSITIONS } from "../order-state.ts";
 import { followFates } from "../points/order-points.ts";
 import type { Queryable } from "./database.ts";
@@ -23,10 +24,13 @@ export interface TakenRefund {
   readonly tries: number;
   /** The provider's name for the charge, where it is known. */
   readonly chargeReference: string | null;
+  /** The provider that was charged, as of a taken attempt. */
+  readonly provider?: PaymentGatewayName | null;
 }
 
 const TAKEN_COLUMNS = `r.id, r.order_id AS "orderId", r.attempt, r.method, r.amount, r.currency, r.calls, r.tries,
-  (SELECT a.reference FROM payment_attempts a WHERE a.order_id = r.order_id AND a.attempt = r.attempt) AS "chargeReference"`;
+  (SELECT a.reference FROM payment_attempts a WHERE a.order_id = r.order_id AND a.attempt = r.attempt) AS "chargeReference",
+  (SELECT a.provider FROM payment_attempts a WHERE a.order_id = r.order_id AND a.attempt = r.attempt)`;
 
 /** Takes those of the orders' refunds that are due; one that somebody else is at is passed over. */
 export async function takeRefunds(

@@ -13,6 +13,7 @@ import {
   handleWhenResult,
   isBrokenCircuitError,
 } from "cockatiel";
+import { PAYMENT_TUNING } from "../../../engine/configuration/sections.ts";
 
 export type CircuitStatus = "closed" | "half-open" | "open";
 
@@ -27,7 +28,11 @@ export interface CircuitTiming {
   readonly trialDelayMsMax: number;
 }
 
-export const CIRCUIT_TIMING: CircuitTiming = { failuresMax: 5, trialDelayMs: 1_000, trialDelayMsMax: 10_000 };
+export const CIRCUIT_TIMING: CircuitTiming = {
+  failuresMax: PAYMENT_TUNING.circuitFailuresMax,
+  trialDelayMs: PAYMENT_TUNING.circuitTrialDelayMs,
+  trialDelayMsMax: PAYMENT_TUNING.circuitTrialDelayMsMax,
+};
 
 export interface Circuit<Answer> {
   /** @returns the call's answer, or `undefined` when none was made. Rejects as the call does, which is no outage. */

@@ -1,5 +1,8 @@
-// The payment provider that the configuration names.
-import { ConfigError, type RoleConfig } from "../../../engine/config.ts";
+// The payment providers that a worker is set up for: the one that its environment names, and what else it was given a key
+// for, or told to run.
+import { ConfigError, type PaymentGatewayName, type RoleConfig } from "../../../engine/config.ts";
+import { PAYMENT_TUNING } from "../../../engine/configuration/sections.ts";
+import type { Settings } from "../../../engine/configuration/settings.ts";
 import { openPool } from "../../../engine/ledger/database.ts";
 import type { Logger } from "../../../engine/log.ts";
 import type { CircuitListener } from "./circuit.ts";
@@ -9,24 +12,43 @@ import { httpGateway } from "./http.ts";
 import type { ProviderOptions } from "./provider/provider.ts";
 import { openSimulatedGateway } from "./simulated.ts";
 
-const STATEMENT_TIMEOUT_MS = 10_000;
+/** How a provider is asked. */
+export type ProviderTuning = Omit<Settings["payments"], "gateway">;
 
-/** @throws ConfigError naming what is missing to reach it */
-export async function openGateway(config: RoleConfig, log: Logger): Promise<PaymentProvider> {
-  const { paymentGateway, paymentGatewayUrl: url, paymentGatewayKey: apiKey } = config;
-  switch (paymentGateway) {
+const STATEMENT_TIMEOUT_MS = 10_000;
+/** Of the time for a charge: with Stripe it is two calls, of which the second is quick. */
+const STRIPE_CALL_SHARE = 0.75;
+
+/** Opens a provider; the one that the environment names unless it says. @throws ConfigError naming what is missing to reach it */
+export async function openGateway(
+  config: RoleConfig,
+  log: Logger,
+  name: PaymentGatewayName = config.paymentGateway,
+  tuning: ProviderTuning = PAYMENT_TUNING,
+): Promise<PaymentProvider> {
+  // What names a place names that of the environment's own.
+  const isOwn = name === config.paymentGateway;
+  const url = isOwn ? config.paymentGatewayUrl : undefined;
+  const { circuitFailuresMax: failuresMax, circuitTrialDelayMs: trialDelayMs, chargeTimeoutMs } = tuning;
+  const circuit = { failuresMax, trialDelayMs, trialDelayMsMax: tuning.circuitTrialDelayMsMax };
+  switch (name) {
     case "http":
-    case "simulated":
+    case "simulated": {
+      const apiKey = config.paymentGatewayKey;
       if (url && apiKey) {
-        return withCircuitRecord((onCircuit) => httpGateway({ url, apiKey, onCircuit }), config, log);
+        const options = { url, apiKey, timeoutMs: chargeTimeoutMs, circuit };
+        return withCircuitRecord((onCircuit) => httpGateway({ ...options, onCircuit }), config, log);
       }
-      if (paymentGateway === "http") throw new ConfigError(["PAYMENT_GATEWAY_URL, PAYMENT_GATEWAY_KEY: are required"]);
+      if (name === "http") throw new ConfigError(["PAYMENT_GATEWAY_URL, PAYMENT_GATEWAY_KEY: are required"]);
       return openSimulatedGateway(openOwnPool("simulated gateway", 4, config, log), simulatedOptions(config, log));
+    }
     case "stripe": {
+      const apiKey = config.stripeSecretKey;
       if (!apiKey) throw new ConfigError(["STRIPE_SECRET_KEY: is required with PAYMENT_GATEWAY=stripe"]);
       // Stripe's client is large: it is loaded where it is wanted.
       const { stripeGateway } = await import("./stripe/stripe.ts");
-      return withCircuitRecord((onCircuit) => stripeGateway({ url, apiKey, onCircuit }), config, log);
+      const options = { url, apiKey, timeoutMs: Math.floor(chargeTimeoutMs * STRIPE_CALL_SHARE), circuit };
+      return withCircuitRecord((onCircuit) => stripeGateway({ ...options, onCircuit }), config, log);
     }
   }
 }

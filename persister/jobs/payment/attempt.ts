@@ -16,6 +16,7 @@
 //
 // An unknown outcome is never guessed: while the gateway cannot be asked, an order that is PAYING stays so for ever. What no
 // order waits for is given up in the end; a success that is told after that, by whatever way, is still heard.
+import { PAYMENT_TUNING } from "../../../engine/configuration/sections.ts";
 import type { AttemptEnd, TakenAttempt } from "../../../engine/ledger/payments.ts";
 import { ask } from "../gateway/ask.ts";
 import type { ChargeFacts, ChargeOutcome, PaymentGateway } from "../gateway/gateway.ts";
@@ -44,7 +45,7 @@ export interface AttemptTiming {
 }
 
 export const ATTEMPT_TIMING: AttemptTiming = {
-  chargeTimeoutMs: 8_000,
+  chargeTimeoutMs: PAYMENT_TUNING.chargeTimeoutMs,
   lookupTimeoutMs: 3_000,
   retryDelayMs: 1_000,
   lastDelayMs: 30_000,

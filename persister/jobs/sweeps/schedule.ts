@@ -10,6 +10,16 @@ export interface Sweep {
   run(nowMs: number, signal: AbortSignal): Promise<void>;
 }
 
+/** A sweep that passes while something is paused. */
+export function unless(isPaused: () => boolean, sweep: Sweep): Sweep {
+  return {
+    name: sweep.name,
+    async run(nowMs, signal) {
+      if (!isPaused()) await sweep.run(nowMs, signal);
+    },
+  };
+}
+
 export interface ScheduleOptions {
   /** Closed when the sweeps are stopped. */
   readonly locks: SweepLocks;

@@ -21,7 +21,8 @@ const WAKE_AGAIN_AFTER_MS = 2_000;
 const FORGET_EVERY_MS = 60_000;
 const FORGOTTEN_PER_CALL = 5_000;
 
-export function webhookSweep(pool: pg.Pool, outbox: Outbox, log: Logger): Sweep {
+/** @param isPaused whether nothing is to be sent; events become deliveries all the same */
+export function webhookSweep(pool: pg.Pool, outbox: Outbox, isPaused: () => boolean, log: Logger): Sweep {
   let xacts = XACTS_MIN;
   let lastPeriod = -1;
 
@@ -54,7 +55,7 @@ export function webhookSweep(pool: pg.Pool, outbox: Outbox, log: Logger): Sweep 
     async run(nowMs, signal) {
       if (await hasWebhookEndpoints(pool)) {
         await dispatch(signal);
-        await wake();
+        if (!isPaused()) await wake();
       }
       const period = Math.floor(nowMs / FORGET_EVERY_MS);
       if (period === lastPeriod) return;
