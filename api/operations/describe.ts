@@ -38,6 +38,7 @@ export async function describeApi(): Promise<OpenApiDocument> {
     jwtSecret: "",
     jwtSecretPrevious: undefined,
     paymentGateway: "simulated",
+    paymentWebhookSecrets: [],
     rateLimit: { enabled: false, ordersPerSecond: 1, requestsPerSecond: 1, loginsPerMinute: 1 },
     receiptSecret: "",
     reservationTtlMs: 1,
