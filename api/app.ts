@@ -25,6 +25,7 @@ import { createRateLimits } from "./http/rate-limits.ts";
 import { notificationRoutes } from "./notifications/routes.ts";
 import { documentationRoutes } from "./operations/documentation.ts";
 import { healthRoutes } from "./operations/health.ts";
+import { exposeInstances } from "./operations/instance-metrics.ts";
 import { createMetrics } from "./operations/metrics.ts";
 import { exposePaymentCircuits } from "./operations/payment-circuits.ts";
 import { reconciliationRoutes } from "./operations/reconciliation.ts";
@@ -115,6 +116,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   reconciliationRoutes(edge, deps);
   exposeRefunds(edge.metrics.registry, deps.pool);
   exposeWebhooks(edge.metrics.registry, deps.pool);
+  exposeInstances(edge.metrics.registry, deps.pool);
   documentationRoutes(edge);
   exposeProductReads(edge.metrics.registry, products);
   exposePaymentCircuits(edge.metrics.registry, deps.pool);

@@ -4,6 +4,7 @@ import type pg from "pg";
 import type { CopiesConnection } from "../engine/catalogue/read-model/connection.ts";
 import type { RoleConfig } from "../engine/config.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { InstanceView } from "../engine/instances/view.ts";
 import type { Logger } from "../engine/log.ts";
 import type { Outbox } from "../engine/outbox/outbox.ts";
 import type { SigningKey } from "../engine/proof/key.ts";
@@ -38,6 +39,8 @@ export interface ApiDependencies {
   /** Started: where copies of products are read. Without it every read of a product asks Postgres. */
   readonly copies?: CopiesConnection | undefined;
   readonly outbox: Outbox;
+  /** Told of the process' own beats; without it what is shown comes from Postgres or not at all. */
+  readonly instances?: InstanceView | undefined;
   /** Signs conservation proofs; without it there are none over HTTP. */
   readonly proofKey?: SigningKey | undefined;
   /** What the status server counts, for `/metrics`. */

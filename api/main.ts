@@ -1,6 +1,8 @@
 // The API's process.
 import { CopiesConnection } from "../engine/catalogue/read-model/connection.ts";
 import { Engine } from "../engine/engine.ts";
+import { registerInstance } from "../engine/instances/registration.ts";
+import { InstanceView } from "../engine/instances/view.ts";
 import { CHANNELS } from "../engine/keys.ts";
 import { openPool } from "../engine/ledger/database.ts";
 import { openOutbox } from "../engine/outbox/outbox.ts";
@@ -10,6 +12,7 @@ import { runService } from "../engine/service.ts";
 import { createApp, createEdge } from "./app.ts";
 import { ensureAdministrator } from "./auth/administrator.ts";
 import { type EndedSessions, watchEndedSessions } from "./auth/ended-sessions.ts";
+import { apiHealth } from "./operations/health.ts";
 import { orderLane } from "./orders/order-lane.ts";
 import { ensureCatalogSale } from "./sales/catalog-sale.ts";
 import { startServer } from "./server.ts";
@@ -80,9 +83,10 @@ await runService({ role: "api", whileWaiting: startWaitingServer }, async (confi
 
   let stopping = false;
   const statusCounters = new StatusCounters();
+  const instances = new InstanceView(pool);
   const proofKey = config.proofSigningKey ? loadSigningKey({ signingKey: config.proofSigningKey }) : undefined;
   const deps = {
-    ...{ config, log, engine, pool, redis, cacheRedis, copies, outbox, proofKey, statusCounters },
+    ...{ config, log, engine, pool, redis, cacheRedis, copies, outbox, proofKey, statusCounters, instances },
     isStopping: () => stopping,
   };
   await ensureCatalogSale(deps);
@@ -97,6 +101,12 @@ await runService({ role: "api", whileWaiting: startWaitingServer }, async (confi
     counters: statusCounters,
     rates: edge.limits,
   });
+  const registration = await registerInstance({
+    ...{ role: "api", db: pool, log, ackMode: config.ackMode },
+    health: () => apiHealth(deps),
+    work: () => ({ totals: { orders: edge.metrics.orders }, standing: { sockets: statusCounters.connected } }),
+    onBeat: (own) => instances.noteBeat(own),
+  });
 
   return {
     ready: { url: server.url },
@@ -106,6 +116,7 @@ await runService({ role: "api", whileWaiting: startWaitingServer }, async (confi
       engine.commits.stop();
       await Promise.all([status.stop(), server.stop()]);
       await engine.stop();
+      await registration.stop();
       endedSessions?.stop();
       subscriber.disconnect();
       redis.disconnect();

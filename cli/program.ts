@@ -8,6 +8,7 @@ import { explainCommand } from "./commands/explain.ts";
 import { exportCommand } from "./commands/export.ts";
 import { fulfilCommand } from "./commands/fulfil.ts";
 import { honourCommand } from "./commands/honour.ts";
+import { instancesCommand } from "./commands/instances.ts";
 import { jobCommands } from "./commands/jobs.ts";
 import { orderCommands } from "./commands/orders.ts";
 import { pointsCommands } from "./commands/points.ts";
@@ -120,6 +121,7 @@ export function createProgram(): Command {
   for (const commands of [sale, product, stock, orders, dead, jobs, users, wallet, points, webhook, audit])
     program.addCommand(inherit(commands, program));
   statusCommand(program);
+  instancesCommand(program);
   completionCommand(program);
   return program;
 }

@@ -1,4 +1,6 @@
 // The persister's process.
+import { askServers, healthOf } from "../engine/instances/health.ts";
+import { registerInstance } from "../engine/instances/registration.ts";
 import { CHANNELS } from "../engine/keys.ts";
 import { openPool } from "../engine/ledger/database.ts";
 import { openOutbox } from "../engine/outbox/outbox.ts";
@@ -27,10 +29,21 @@ await runService({ role: "persister" }, async (config, log) => {
   subscriber.on("message", () => persister.refresh().catch(onError));
   await subscriber.subscribe(CHANNELS.catalogue);
   const rebuilds = startQueuedRebuilds({ pool, outbox, redis, log });
+  let stopping = false;
+  const registration = await registerInstance({
+    ...{ role: "persister", db: pool, log },
+    health: async () => healthOf({ ...(await askServers(redis, pool)), accepting: !stopping }),
+    work: () => {
+      const { partitions, applied } = persister;
+      return { totals: applied, standing: { partitions: partitions.length }, partitions };
+    },
+  });
 
   return {
     async stop() {
+      stopping = true;
       await Promise.all([persister.stop(), rebuilds.stop()]);
+      await registration.stop();
       subscriber.disconnect();
       redis.disconnect();
       await Promise.all([outbox.close(), pool.end()]);

@@ -47,6 +47,7 @@ export class Persister {
   readonly #appliers = new Map<string, PartitionApplier>();
   /** Partitions, by name, of which entries may have been handed out and not taken. */
   readonly #untaken = new Set<string>();
+  readonly #applied = { batches: 0, orders: 0 };
   #stopping = false;
   #idle = Promise.withResolvers<void>();
   #loops: Promise<void>[] = [];
@@ -68,6 +69,16 @@ export class Persister {
     this.#deps.blocking.disconnect();
     await Promise.all(this.#loops);
     await Promise.all([...this.#appliers.values()].map((applier) => this.#drop(applier)));
+  }
+
+  /** What was committed since the start. */
+  get applied(): { readonly batches: number; readonly orders: number } {
+    return this.#applied;
+  }
+
+  /** Names of the partitions that it has the lease of. */
+  get partitions(): string[] {
+    return [...this.#appliers.keys()].sort();
   }
 
   /** Looks for partitions to work now instead of at the next round, e.g. after a sale was made. */
@@ -185,6 +196,8 @@ export class Persister {
   }
 
   #announce(at: Partition, { changes, orders, deadLetters }: ApplyOutcome & { type: "applied" }): void {
+    this.#applied.batches += 1;
+    this.#applied.orders += orders;
     if (deadLetters > 0) this.#deps.log.error({ partition: partitionName(at), deadLetters }, "dead letters written");
     this.#deps.log.debug({ partition: partitionName(at), orders, changes: changes.length }, "applied");
     if (changes.length === 0) return;

@@ -1,7 +1,6 @@
-// How the shop stands, and who runs it.
+// How the shop stands.
 import { z } from "@hono/zod-openapi";
 import { SALE_STATES } from "../../engine/catalogue/sale-state.ts";
-import { INSTANCE_ROLES, listInstances } from "../../engine/ledger/instances.ts";
 import { readOverview } from "../../engine/ledger/overview.ts";
 import { ORDER_STATUSES } from "../../engine/order-state.ts";
 import { countJobs, QUEUE_NAMES } from "../../engine/outbox/jobs.ts";
@@ -53,19 +52,6 @@ const overview = z
     findings: z.array(z.string()).openapi({ description: "What an operator should look at; empty: nothing" }),
   })
   .openapi("Overview");
-const instances = z
-  .object({
-    items: z.array(
-      z.object({
-        role: z.enum(INSTANCE_ROLES),
-        address: z.string(),
-        connections: z.int(),
-        connectedSince: z.string().nullable(),
-      }),
-    ),
-  })
-  .openapi("Instances");
-
 export function overviewRoutes(edge: Edge, { pool, engine }: ApiDependencies): void {
   endpoint(
     edge,
@@ -80,20 +66,5 @@ export function overviewRoutes(edge: Edge, { pool, engine }: ApiDependencies): v
       answers: { 200: { description: "The overview", schema: overview } },
     },
     async () => jsonAnswer({ ...(await readOverview(pool, engine.stock)), queues: await countJobs(pool) }),
-  );
-
-  endpoint(
-    edge,
-    {
-      method: "get",
-      path: "/api/v1/admin/instances",
-      summary: "Which roles run",
-      description:
-        "By the connections that their processes keep to Postgres; several processes of a host are one item.",
-      tag: ADMIN_TAG,
-      access: "operator",
-      answers: { 200: { description: "All of them", schema: instances } },
-    },
-    async () => jsonAnswer({ items: await listInstances(pool) }),
   );
 }

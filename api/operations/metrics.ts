@@ -8,6 +8,8 @@ export interface RequestMetrics {
   route(method: string, path: string): (status: number, durationMs: number) => void;
   /** Counts an order by its outcome: `accepted`, `replayed`, or a refusal's code. */
   order(outcome: string): void;
+  /** All that were counted since the start. */
+  readonly orders: number;
 }
 
 const BUCKETS_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -58,6 +60,9 @@ export function createMetrics(waiting: () => number): RequestMetrics {
     },
     order(outcome) {
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    },
+    get orders() {
+      return [...outcomes.values()].reduce((sum, count) => sum + count, 0);
     },
   };
 }

@@ -2,7 +2,8 @@
 import type { Command } from "commander";
 import type { Redis } from "ioredis";
 import type pg from "pg";
-import { INSTANCE_ROLES, type Instance, type InstanceRole, listInstances } from "../../engine/ledger/instances.ts";
+import { ROLES } from "../../engine/config.ts";
+import { type Instance, listInstances, missingRoles } from "../../engine/instances/instances.ts";
 import { type Overview, readOverview } from "../../engine/ledger/overview.ts";
 import { countJobs, type QueueCounts } from "../../engine/outbox/jobs.ts";
 import { commandConnection, connect } from "../../engine/redis/connection.ts";
@@ -13,6 +14,7 @@ import { paintState } from "../sale-stock.ts";
 import { locate, withDatabase } from "../servers.ts";
 import { details, table } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
+import { instanceFindings } from "./instances.ts";
 
 interface Status extends Overview {
   readonly servers: {
@@ -54,8 +56,7 @@ async function read(pool: pg.Pool): Promise<Status> {
     const instances = await listInstances(pool);
     const queues = await countJobs(pool);
     const api = apiUrl ? { url: apiUrl, ready: await isReady(apiUrl) } : undefined;
-    const findings = [...overview.findings];
-    for (const role of missingRoles(instances)) findings.push(`No ${role} runs.`);
+    const findings = [...overview.findings, ...instanceFindings(instances)];
     if (api && !api.ready) findings.push(`The API at ${api.url} is not ready.`);
     for (const { queue, failed } of queues) if (failed > 0) findings.push(`${failed} job(s) of ${queue} failed.`);
     const servers = {
@@ -96,10 +97,6 @@ function jobsLine(queues: readonly QueueCounts[]): string {
   return parts.length === 0 ? "none" : parts.join("; ");
 }
 
-function missingRoles(instances: readonly Instance[]): InstanceRole[] {
-  return INSTANCE_ROLES.filter((role) => !instances.some((instance) => instance.role === role));
-}
-
 async function isReady(apiUrl: string): Promise<boolean> {
   const answer = await fetch(`${apiUrl}/readyz`, { signal: AbortSignal.timeout(ANSWER_MS_MAX) }).catch(() => undefined);
   await answer?.body?.cancel();
@@ -109,7 +106,7 @@ async function isReady(apiUrl: string): Promise<boolean> {
 function screen(status: Status, terminal: Terminal): string {
   const { colors, columns } = terminal;
   const { servers, orders, oldestUnfinished: oldest } = status;
-  const missing = missingRoles(status.instances);
+  const missing = missingRoles(status.instances, ROLES);
   const { redis, postgres, api } = servers;
   const unfinished = Object.entries(orders).map(([name, count]) => `${count} ${name}`);
   const facts = details(
@@ -119,9 +116,7 @@ function screen(status: Status, terminal: Terminal): string {
       ["api", api ? `${api.url}, ${api.ready ? "ready" : colors.red("not ready")}` : undefined],
       [
         "roles",
-        INSTANCE_ROLES.map((role) => (missing.includes(role) ? colors.red(`no ${role}`) : colors.green(role))).join(
-          ", ",
-        ),
+        ROLES.map((role) => (missing.includes(role) ? colors.red(`no ${role}`) : colors.green(role))).join(", "),
       ],
       ["unfinished", unfinished.length > 0 ? unfinished.join(", ") : "none"],
       [

@@ -88,12 +88,15 @@ export interface DueDelivery {
   readonly at: Date;
 }
 
-/** Takes what is due, oldest first: nobody else takes it for `leaseMs`, longer than a try takes. Each time counts as a try. */
+/**
+ * Takes what is due, oldest first: nobody else takes it for `leaseMs`, longer than a try takes. Each time counts as a try.
+ *
+ * @param takenBy a name by which a successor sees whether this process is gone (engine/process-identity.ts)
+ */
 export async function takeDue(
   db: Queryable,
   endpointId: string,
-  leaseMs: number,
-  limit: number,
+  { leaseMs, limit, takenBy }: { readonly leaseMs: number; readonly limit: number; readonly takenBy: string },
 ): Promise<DueDelivery[]> {
   const result = await db.query<DueDelivery>({
     name: "take_due_deliveries",
@@ -101,12 +104,31 @@ export async function takeDue(
         SELECT id FROM webhook_deliveries WHERE endpoint_id = $1 AND state = 'pending' AND due_at <= now()
         ORDER BY due_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
       )
-      UPDATE webhook_deliveries d SET taken = true, tries = tries + 1, due_at = now() + $2 * interval '1 millisecond'
+      UPDATE webhook_deliveries d SET taken = true, taken_by = $4, tries = tries + 1,
+        due_at = now() + $2 * interval '1 millisecond'
       FROM due WHERE d.id = due.id
       RETURNING d.id, d.event_id AS "eventId", d.type, d.order_id AS "orderId", d.version, d.at`,
-    values: [endpointId, leaseMs, limit],
+    values: [endpointId, leaseMs, limit, takenBy],
   });
   return result.rows;
+}
+
+/** Who has deliveries under way. */
+export async function listDeliveryHolders(db: Queryable): Promise<string[]> {
+  const result = await db.query<{ holder: string }>(
+    "SELECT DISTINCT taken_by AS holder FROM webhook_deliveries WHERE taken AND taken_by IS NOT NULL",
+  );
+  return result.rows.map(({ holder }) => holder);
+}
+
+/** What these holders had taken is due now. @returns how many */
+export async function freeDeliveries(db: Queryable, holders: readonly string[]): Promise<number> {
+  const result = await db.query(
+    `UPDATE webhook_deliveries SET taken = false, taken_by = NULL, due_at = now()
+     WHERE taken AND taken_by = ANY ($1::text[]) AND state = 'pending'`,
+    [holders],
+  );
+  return result.rowCount ?? 0;
 }
 
 /** What came of a try. */
@@ -138,7 +160,7 @@ export async function recordTries(
           WHEN d.opened_at < now() - $6 * interval '1 millisecond' THEN 'dead' ELSE 'pending' END AS next
         FROM n JOIN webhook_deliveries d ON d.id = n.id WHERE d.state = 'pending' ORDER BY n.id FOR UPDATE OF d
       )
-      UPDATE webhook_deliveries d SET state = j.next, taken = false, last_status = j.status, last_error = j.error,
+      UPDATE webhook_deliveries d SET state = j.next, taken = false, taken_by = NULL, last_status = j.status, last_error = j.error,
         ended_at = CASE WHEN j.next <> 'pending' THEN now() END,
         due_at = now() + least($4 * 2 ^ least(d.tries - 1, 30), $5) * (0.75 + random() / 2) * interval '1 millisecond'
       FROM judged j WHERE d.id = j.id RETURNING d.id, d.state`,

@@ -10,6 +10,10 @@ export class InFlight {
     this.#max = max;
   }
 
+  get size(): number {
+    return this.#works.size;
+  }
+
   /** Resolves when there is room for more. */
   async room(): Promise<void> {
     while (this.#works.size >= this.#max) await Promise.race(this.#works);

@@ -11,6 +11,8 @@ import type { RunningConfiguration } from "../../engine/configuration/follower.t
 import type { Settings } from "../../engine/configuration/settings.ts";
 import { ReachedPositions } from "../../engine/durability/reached-positions.ts";
 import { publishOrders } from "../../engine/events.ts";
+import { askServers, healthOf } from "../../engine/instances/health.ts";
+import { registerInstance } from "../../engine/instances/registration.ts";
 import { openPool } from "../../engine/ledger/database.ts";
 import type { MovedOrder } from "../../engine/ledger/fates.ts";
 import type { AttemptMethod } from "../../engine/ledger/payments.ts";
@@ -150,7 +152,13 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
   const onGivenBack = (refundIds: readonly string[]) => returns.carryOf(refundIds);
   const refunds = new Refunds({ pool, gatewayOf, onMoved, onGivenBack, log, timing: timing.refund });
 
-  await Promise.all([payments.freeAbandoned(), refunds.freeAbandoned()]);
+  const webhookPool = openPool(databaseUrl, { ...poolOptions, connectionsMax: WEBHOOKS_CONNECTIONS_MAX }, onBroken);
+  const sender = openSender({ allowPrivate: false, timeoutMs: DELIVERY_TIMEOUT_MS, ...deps.webhooks });
+  let pauses: Partial<Settings["pauses"]> = {};
+  const isPaused = () => pauses.webhooks === true;
+  const deliveries = new Deliveries({ pool: webhookPool, sender, isPaused, log, timing: timing.webhook });
+
+  await Promise.all([payments, refunds, deliveries].map((work) => work.freeAbandoned()));
   const boss = await openBoss(databaseUrl, log);
   await moveStock(boss, pool, settlement);
   const recheckCharges = (keys: readonly string[]) => payments.recheck(keys);
@@ -159,11 +167,6 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
     const eventIds = jobs.flatMap((job) => job.data.eventIds);
     return followUp({ pool, recheckCharges, recheckRefunds }, eventIds);
   });
-  const webhookPool = openPool(databaseUrl, { ...poolOptions, connectionsMax: WEBHOOKS_CONNECTIONS_MAX }, onBroken);
-  const sender = openSender({ allowPrivate: false, timeoutMs: DELIVERY_TIMEOUT_MS, ...deps.webhooks });
-  let pauses: Partial<Settings["pauses"]> = {};
-  const isPaused = () => pauses.webhooks === true;
-  const deliveries = new Deliveries({ pool: webhookPool, sender, isPaused, log, timing: timing.webhook });
   const { mail } = deps;
   const consumers = {
     payments: openConsumer(boss, "payment", log, () =>
@@ -221,8 +224,22 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
   const { redisUrl } = deps;
   const reconciler = await startReconciler({ databaseUrl, redisUrl, log, intervalMs: timing.reconcileIntervalMs });
 
+  let stopping = false;
+  const registration = await registerInstance({
+    ...{ role: "worker", db: pool, log },
+    health: async () => healthOf({ ...(await askServers(redis, pool)), accepting: !stopping }),
+    work: () => ({
+      standing: {
+        jobsInFlight: boss.getWipData().reduce((sum, { count }) => sum + count, 0),
+        paymentsInFlight: payments.inFlight + refunds.inFlight,
+        deliveriesInFlight: deliveries.inFlight,
+      },
+    }),
+  });
+
   return {
     async stop() {
+      stopping = true;
       // First what would start new work, then what is under way, then what it stands on.
       await Promise.all([
         ...Object.values(consumers).map((consumer) => consumer.stop()),
@@ -236,6 +253,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
         refunds.drain(PAYMENTS_STOP_TIMEOUT_MS),
         deliveries.stop(PAYMENTS_STOP_TIMEOUT_MS),
       ]);
+      await registration.stop();
       await webhookPool.end();
       mail?.transport.close();
       await close(outbox, cards, pool, redis);

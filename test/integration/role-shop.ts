@@ -10,7 +10,7 @@ import { makeCustomerId } from "../../engine/members/users.ts";
 import { depositTo } from "../../engine/wallet/deposits.ts";
 import { freePort } from "../../runtime/embedded/server.ts";
 import { createTestDatabase } from "../support/postgres.ts";
-import { startTestRedis } from "../support/redis.ts";
+import { startTestRedis, type TestRedis } from "../support/redis.ts";
 import { scratchFolder } from "../support/scratch.ts";
 import { accessToken, JWT_SECRET, RECEIPT_SECRET } from "./api-shop.ts";
 
@@ -30,11 +30,18 @@ export interface TestSale {
 
 export interface RoleShop {
   readonly pool: pg.Pool;
+  readonly redis: TestRedis;
+  readonly databaseUrl: string;
+  /** Of the API. */
+  readonly url: string;
   /** An administrator's token. */
   readonly admin: string;
   start(role: Role): Promise<void>;
   /** kill -9. */
   kill(role: Role): Promise<void>;
+  /** SIGTERM; resolves to the exit code. */
+  stop(role: Role): Promise<number | null>;
+  signal(role: Role, signal: NodeJS.Signals): void;
   call(
     method: string,
     path: string,
@@ -95,6 +102,17 @@ export async function openRoleShop(settings: Readonly<Record<string, string>> = 
     child.kill("SIGKILL");
     await gone;
   }
+
+  async function stop(role: Role): Promise<number | null> {
+    const child = running.get(role) as ChildProcess;
+    running.delete(role);
+    const gone = once(child, "exit");
+    child.kill("SIGTERM");
+    const [code] = (await gone) as [number | null];
+    return code;
+  }
+
+  const signal = (role: Role, name: NodeJS.Signals) => void running.get(role)?.kill(name);
 
   async function call(method: string, path: string, body: unknown, token: string, headers: object = {}) {
     const response = await fetch(`http://127.0.0.1:${port}/api/v1${path}`, {
@@ -164,5 +182,7 @@ export async function openRoleShop(settings: Readonly<Record<string, string>> = 
     rmSync(dataDir, { recursive: true, force: true });
   });
   await Promise.all([start("api"), start("persister"), start("worker")]);
-  return { pool, admin, start, kill, call, member, openSale, order, ends, hold, untilBlocked };
+  const processes = { start, kill, stop, signal };
+  const places = { redis, databaseUrl: database.url, url: `http://127.0.0.1:${port}` };
+  return { pool, ...places, admin, ...processes, call, member, openSale, order, ends, hold, untilBlocked };
 }

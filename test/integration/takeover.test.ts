@@ -6,15 +6,19 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { openPool } from "../../engine/ledger/database.ts";
 import { startPayments } from "../../engine/ledger/payments.ts";
 import { holderName, isGone } from "../../engine/process-identity.ts";
+import { insertPing, takeDue } from "../../engine/webhooks/deliveries.ts";
+import { createWebhookEndpoint } from "../../engine/webhooks/operations.ts";
 import { openSimulatedGateway } from "../../persister/jobs/gateway/simulated.ts";
 import { startWorker } from "../../persister/jobs/worker.ts";
 import { holdLease } from "../../persister/lease.ts";
 import { openShop, silent } from "./jobs-shop.ts";
+import { startWebhookReceiver, verified } from "./webhook-receiver.ts";
 
 /** Far longer than a test waits. */
 const LEASE_MS = 600_000;
 const MODULE = fileURLToPath(new URL("../../engine/process-identity.ts", import.meta.url));
 const shop = await openShop();
+const receiver = await startWebhookReceiver();
 const at = { saleId: shop.saleId, partition: 0 };
 
 const children: ChildProcess[] = [];
@@ -99,5 +103,41 @@ it("a dead worker's payment is taken over at once, a living one's is left alone,
   expect(await shop.books([abandoned])).toEqual([{ key: `${abandoned}:1`, outcome: "succeeded", calls: 1 }]);
   expect(await shop.stateOf(busy)).toMatchObject({ status: "PAYING" });
   expect(await shop.books([busy])).toEqual([]);
+  await worker.stop();
+});
+
+it("a dead worker's webhook is sent again at once, a living one's is left alone", async () => {
+  const [dead, living] = await Promise.all([startHolder(), startHolder()]);
+  const by = { actor: "cli:test", allowPrivate: true };
+  const { id, secret } = await createWebhookEndpoint(shop.pool, { url: receiver.url }, by);
+  const take = async (takenBy: string) => {
+    const { eventId } = await insertPing(shop.pool, id, "ping");
+    expect(await takeDue(shop.pool, id, { leaseMs: LEASE_MS, limit: 16, takenBy })).toMatchObject([{ eventId }]);
+    return eventId;
+  };
+  const abandoned = await take(dead.name);
+  const busy = await take(living.name);
+  await dead.kill();
+  const { databaseUrl, redisUrl } = shop;
+  const options = { connectionsMax: 2, applicationName: "provider", statementTimeoutMs: 5_000 };
+  const gateway = openSimulatedGateway(openPool(databaseUrl, options, () => undefined));
+  const webhooks = { allowPrivate: true };
+  const worker = await startWorker({
+    ...{ databaseUrl, redisUrl, gateway, webhooks, log: silent },
+    timing: { sweepIntervalMs: 50 },
+  });
+  await vi.waitFor(() => expect([...receiver.taken().keys()]).toEqual([abandoned]), { timeout: 20_000, interval: 20 });
+  const [one] = receiver.taken().values();
+  expect(one && verified(secret, one).type).toBe("ping");
+  await vi.waitFor(async () => {
+    const rows = await shop.pool.query(
+      "SELECT event_id, state, tries, taken, taken_by FROM webhook_deliveries WHERE endpoint_id = $1 ORDER BY id",
+      [id],
+    );
+    expect(rows.rows).toEqual([
+      { event_id: abandoned, state: "delivered", tries: 2, taken: false, taken_by: null },
+      { event_id: busy, state: "pending", tries: 1, taken: true, taken_by: living.name },
+    ]);
+  });
   await worker.stop();
 });

@@ -12,8 +12,8 @@
 // goes on in this process while the job is over; if the process dies, the attempt's lease ends (at once, when the worker
 // starts again on the same machine) and a sweep sends it a job of its own. A process dying at any point leaves an open attempt, never a charge that nobody asks about.
 import type pg from "pg";
-import type { PaymentGatewayName } from "../../../engine/config.ts";
 import { Batcher } from "../../../engine/admission/batcher.ts";
+import type { PaymentGatewayName } from "../../../engine/config.ts";
 import { transaction } from "../../../engine/ledger/database.ts";
 import type { MovedOrder } from "../../../engine/ledger/fates.ts";
 import {
@@ -101,6 +101,11 @@ export class Payments {
       inFlightMax: RECORDINGS_IN_FLIGHT_MAX,
       waitingMax: IN_FLIGHT_MAX * 2,
     });
+  }
+
+  /** Begun and not ended. */
+  get inFlight(): number {
+    return this.#inFlight.size;
   }
 
   /**

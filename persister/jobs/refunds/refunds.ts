@@ -8,8 +8,8 @@
 // A process dying at any point leaves an open refund under its one key. Its lease ends (at once, when the worker starts again on
 // the same machine), a sweep sends it a job, and whoever takes it asks the gateway first what it has under the key.
 import type pg from "pg";
-import type { PaymentGatewayName } from "../../../engine/config.ts";
 import { Batcher } from "../../../engine/admission/batcher.ts";
+import type { PaymentGatewayName } from "../../../engine/config.ts";
 import { transaction } from "../../../engine/ledger/database.ts";
 import type { MovedOrder } from "../../../engine/ledger/fates.ts";
 import type { AttemptMethod } from "../../../engine/ledger/payments.ts";
@@ -86,6 +86,11 @@ export class Refunds {
       inFlightMax: RECORDINGS_IN_FLIGHT_MAX,
       waitingMax: IN_FLIGHT_MAX * 2,
     });
+  }
+
+  /** Begun and not ended. */
+  get inFlight(): number {
+    return this.#inFlight.size;
   }
 
   /**

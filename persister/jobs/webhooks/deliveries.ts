@@ -3,16 +3,20 @@
 //
 // A lane goes in rounds: it takes what is due, sends all of it at once, and writes down what came of it. Of an endpoint that
 // takes nothing of a round nothing is tried for a while, then another round, so that a backlog does not knock at a dead door
-// all day; the first delivery that is taken lets everything go. What a killed worker had taken is due again after its lease.
+// all day; the first delivery that is taken lets everything go. What a killed worker had taken is due again when the next one starts on the
+// same machine, or after its lease.
 import type pg from "pg";
 import { recordAudit } from "../../../engine/ledger/audit.ts";
 import { transaction } from "../../../engine/ledger/database.ts";
 import { representOrderAt } from "../../../engine/ledger/order-view.ts";
 import { findOrders, type OrderWithLines } from "../../../engine/ledger/orders.ts";
 import type { Logger } from "../../../engine/log.ts";
+import { holderName, isGone } from "../../../engine/process-identity.ts";
 import {
   type DueDelivery,
+  freeDeliveries,
   hastenRetries,
+  listDeliveryHolders,
   type RetryTiming,
   recordTries,
   type TryOutcome,
@@ -69,6 +73,8 @@ export interface DeliveriesDependencies {
 export class Deliveries {
   readonly #deps: DeliveriesDependencies;
   readonly #timing: DeliveryTiming;
+  readonly #name = holderName();
+  #inFlight = 0;
   /** By endpoint: whether something came up since its last look. */
   readonly #lanes = new Map<string, { wokenAgain: boolean; readonly ended: Promise<void> }>();
   #stopping = false;
@@ -76,6 +82,19 @@ export class Deliveries {
   constructor(deps: DeliveriesDependencies) {
     this.#deps = deps;
     this.#timing = { ...DELIVERY_TIMING, ...deps.timing };
+  }
+
+  /** Tries that are under way. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Takes the leases from processes of this machine that are gone; the sweep wakes their endpoints at once. */
+  async freeAbandoned(): Promise<void> {
+    const { pool, log } = this.#deps;
+    const gone = (await listDeliveryHolders(pool)).filter(isGone);
+    const freed = gone.length > 0 ? await freeDeliveries(pool, gone) : 0;
+    if (freed > 0) log.info({ freed }, "webhooks that a worker had under way when it ended are sent again");
   }
 
   /** Something is due for these endpoints. */
@@ -121,7 +140,8 @@ export class Deliveries {
     const { pool, log } = this.#deps;
     const target = await findTarget(pool, endpointId);
     if (!target) return false;
-    const due = await takeDue(pool, endpointId, this.#timing.leaseMs, PER_ROUND_MAX);
+    const { leaseMs } = this.#timing;
+    const due = await takeDue(pool, endpointId, { leaseMs, limit: PER_ROUND_MAX, takenBy: this.#name });
     if (due.length === 0) return false;
     const ids = new Set(due.map(({ orderId }) => orderId).filter((id) => id !== null));
     const orders = ids.size === 0 ? [] : await findOrders(pool, [...ids]);
@@ -146,7 +166,10 @@ export class Deliveries {
       "webhook-timestamp": String(nowSeconds),
       "webhook-signature": secrets.map((secret) => signWebhook(secret, eventId, nowSeconds, body)).join(" "),
     };
-    return { id, ...(await this.#deps.sender.send(url, headers, body)) };
+    this.#inFlight += 1;
+    const sent = await this.#deps.sender.send(url, headers, body); // never rejects
+    this.#inFlight -= 1;
+    return { id, ...sent };
   }
 
   /** What a round says about its endpoint. @returns whether to go on at once */
