@@ -46,6 +46,8 @@ export const SETTING_NAMES: readonly string[] = ENTRIES.flatMap(([name, { schema
   Object.keys(schema.shape).map((member) => `${name}.${member}`),
 );
 
+/** Of all settings, as they hold. */
+export const allSettings = z.strictObject(eachSection(({ schema }) => schema));
 /** Of what is stored: any of the sections, any of their members, and nothing else. */
 export const storedSettings = z.strictObject(
   eachSection(({ schema }) => schema.partial().optional()),
