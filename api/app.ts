@@ -24,6 +24,7 @@ import { problemResponse } from "./http/problem.ts";
 import { createRateLimits } from "./http/rate-limits.ts";
 import { notificationRoutes } from "./notifications/routes.ts";
 import { documentationRoutes } from "./operations/documentation.ts";
+import { exposeConfiguration } from "./operations/configuration-metrics.ts";
 import { healthRoutes } from "./operations/health.ts";
 import { exposeInstances } from "./operations/instance-metrics.ts";
 import { createMetrics } from "./operations/metrics.ts";
@@ -116,6 +117,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   reconciliationRoutes(edge, deps);
   exposeRefunds(edge.metrics.registry, deps.pool);
   exposeWebhooks(edge.metrics.registry, deps.pool);
+  if (deps.configuration) exposeConfiguration(edge.metrics.registry, deps.configuration);
   exposeInstances(edge.metrics.registry, deps.pool);
   documentationRoutes(edge);
   exposeProductReads(edge.metrics.registry, products);

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import type pg from "pg";
 import type { CopiesConnection } from "../engine/catalogue/read-model/connection.ts";
 import type { RoleConfig } from "../engine/config.ts";
+import type { RunningConfiguration } from "../engine/configuration/follower.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { InstanceView } from "../engine/instances/view.ts";
 import type { Logger } from "../engine/log.ts";
@@ -28,6 +29,8 @@ export type ApiConfig = Pick<
 
 export interface ApiDependencies {
   readonly config: ApiConfig;
+  /** What changes while the process runs; without it that is what `config` says. */
+  readonly configuration?: RunningConfiguration | undefined;
   readonly log: Logger;
   /** Started. */
   readonly engine: Engine;

@@ -24,7 +24,14 @@ const REDIS_COMMAND_TIMEOUT_MS = 2_000;
 const POSTGRES_STATEMENT_TIMEOUT_MS = 5_000;
 const POSTGRES_CONNECTIONS_MAX = 10;
 
-await runService({ role: "api", whileWaiting: startWaitingServer }, async (config, log) => {
+await runService({ role: "api", whileWaiting: startWaitingServer }, async (started, log, configuration) => {
+  const config = {
+    ...started,
+    /** As it stands whenever it is looked at. */
+    get paymentGateway() {
+      return configuration.current.settings.payments.gateway;
+    },
+  };
   const onError = (what: string) => (error: unknown) => log.warn({ err: error }, what);
   const pool = openPool(
     config.databaseUrl,
@@ -86,12 +93,16 @@ await runService({ role: "api", whileWaiting: startWaitingServer }, async (confi
   const instances = new InstanceView(pool);
   const proofKey = config.proofSigningKey ? loadSigningKey({ signingKey: config.proofSigningKey }) : undefined;
   const deps = {
-    ...{ config, log, engine, pool, redis, cacheRedis, copies, outbox, proofKey, statusCounters, instances },
+    ...{ config, configuration, log, engine, pool, redis, cacheRedis, copies, outbox, proofKey, statusCounters, instances },
     isStopping: () => stopping,
   };
   await ensureCatalogSale(deps);
   if (config.adminPassword) await ensureAdministrator(pool, config.adminEmail, config.adminPassword);
   const edge = createEdge(deps);
+  configuration.follow(({ rateLimit, orders: { backlogMax }, pauses }) => {
+    edge.limits.configure(rateLimit);
+    engine.admission.configure({ backlogMax, isPaused: pauses.orders });
+  });
   endedSessions = await watchEndedSessions(pool, edge.tokens, log);
   const server = await startServer(createApp(deps, edge), config, orderLane(edge, deps));
   const status = await startStatusServer(server.server, {

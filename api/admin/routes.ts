@@ -2,6 +2,7 @@
 import type { ApiDependencies } from "../dependencies.ts";
 import type { Edge } from "../http/endpoint.ts";
 import { auditRoutes } from "./audit-routes.ts";
+import { configurationRoutes } from "./configuration-routes.ts";
 import { deadLetterRoutes } from "./dead-letter-routes.ts";
 import { instanceRoutes } from "./instance-routes.ts";
 import { memberAdminRoutes } from "./member-routes.ts";
@@ -15,4 +16,5 @@ export function adminRoutes(edge: Edge, deps: ApiDependencies): void {
   deadLetterRoutes(edge, deps);
   memberAdminRoutes(edge, deps);
   auditRoutes(edge, deps);
+  configurationRoutes(edge, deps);
 }
