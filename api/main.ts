@@ -93,7 +93,8 @@ await runService({ role: "api", whileWaiting: startWaitingServer }, async (start
   const instances = new InstanceView(pool);
   const proofKey = config.proofSigningKey ? loadSigningKey({ signingKey: config.proofSigningKey }) : undefined;
   const deps = {
-    ...{ config, configuration, log, engine, pool, redis, cacheRedis, copies, outbox, proofKey, statusCounters, instances },
+    ...{ config, configuration, log, engine, pool, redis, cacheRedis, copies, outbox },
+    ...{ proofKey, statusCounters, instances },
     isStopping: () => stopping,
   };
   await ensureCatalogSale(deps);
@@ -116,6 +117,7 @@ await runService({ role: "api", whileWaiting: startWaitingServer }, async (start
     ...{ role: "api", db: pool, log, ackMode: config.ackMode },
     health: () => apiHealth(deps),
     work: () => ({ totals: { orders: edge.metrics.orders }, standing: { sockets: statusCounters.connected } }),
+    configuration: () => configuration.current.version,
     onBeat: (own) => instances.noteBeat(own),
   });
 

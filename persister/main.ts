@@ -9,7 +9,7 @@ import { runService } from "../engine/service.ts";
 import { PERSISTER_TIMINGS, Persister } from "./persister.ts";
 import { startQueuedRebuilds } from "./recovery/queued.ts";
 
-await runService({ role: "persister" }, async (config, log) => {
+await runService({ role: "persister" }, async (config, log, configuration) => {
   const onError = (error: unknown) => log.warn({ err: error }, "connection trouble");
   const pool = openPool(
     config.databaseUrl,
@@ -33,6 +33,7 @@ await runService({ role: "persister" }, async (config, log) => {
   const registration = await registerInstance({
     ...{ role: "persister", db: pool, log },
     health: async () => healthOf({ ...(await askServers(redis, pool)), accepting: !stopping }),
+    configuration: () => configuration.current.version,
     work: () => {
       const { partitions, applied } = persister;
       return { totals: applied, standing: { partitions: partitions.length }, partitions };
