@@ -228,6 +228,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
   const registration = await registerInstance({
     ...{ role: "worker", db: pool, log },
     health: async () => healthOf({ ...(await askServers(redis, pool)), accepting: !stopping }),
+    configuration: () => configuration?.current.version,
     work: () => ({
       standing: {
         jobsInFlight: boss.getWipData().reduce((sum, { count }) => sum + count, 0),
