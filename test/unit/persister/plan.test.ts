@@ -38,6 +38,11 @@ function order(orderId: string, reservation: number, units: Record<string, numbe
   };
 }
 
+function spending(orderId: string, reservation: number, customerId: string, points: number): PlacedOrder {
+  const { payload, ...facts } = order(orderId, reservation, { [COFFEE]: 1 });
+  return { ...facts, payload: { ...payload, customerId, payable: 100 - points, discounts: { points } } };
+}
+
 function place(seq: number, ...orders: PlacedOrder[]): Movement {
   return { kind: "place", position: { epoch: 1, seq }, atMs: 1_000, deadlineMs: 2_000, orders, unreadable: [] };
 }
@@ -73,6 +78,49 @@ describe("planBatch", () => {
     expect(plan.stock).toEqual([{ productId: COFFEE, allocated: 3, reserved: 3, sold: 0 }]);
     expect(plan.compensationsDue).toEqual(["b"]);
     expect(plan.movements).toMatchObject([{ quantity: 5, refused: 2 }]);
+  });
+
+  it("spends points by the log's sequence while there are enough, and declines the order that has too few", () => {
+    const [kim, lee] = ["cus_kim", "cus_lee"];
+    const orders = [
+      ...[spending("a", 1, kim, 60), spending("b", 2, kim, 60), spending("c", 3, kim, 40), spending("d", 4, lee, 10)],
+      spending("e", 5, kim, 1),
+      spending("f", 6, "cus_unknown", 1),
+    ];
+    const points = [
+      { customerId: kim, balance: 100, spend: 0 },
+      { customerId: lee, balance: 10, spend: 0 },
+    ];
+    const plan = planBatch([place(1, ...orders)], { ...state({ [COFFEE]: [10, 0, 0] }), points });
+    expect(plan.newOrders.map(({ id, status, reason }) => [id, status, reason])).toEqual([
+      ["a", "RESERVED", null],
+      ["b", "CANCELLING", "PAYMENT_DECLINED"],
+      ["c", "RESERVED", null],
+      ["d", "RESERVED", null],
+      ["e", "CANCELLING", "PAYMENT_DECLINED"],
+      ["f", "CANCELLING", "PAYMENT_DECLINED"],
+    ]);
+    expect(plan.pointsSpent).toEqual([
+      { orderId: "a", customerId: kim, points: 60 },
+      { orderId: "c", customerId: kim, points: 40 },
+      { orderId: "d", customerId: lee, points: 10 },
+    ]);
+    // Their units are in the ledger until they are released, and nothing of them is to be paid.
+    expect(plan.stock).toMatchObject([{ reserved: 6 }]);
+    expect([plan.paymentsDue, plan.compensationsDue]).toEqual([
+      ["a", "c", "d"],
+      ["b", "e", "f"],
+    ]);
+  });
+
+  it("takes no points of an order that is refused or cancelled anyway", () => {
+    const points = [{ customerId: "cus_kim", balance: 100, spend: 0 }];
+    const intent = { intent: "cancel", actor: "x", reason: "CUSTOMER", method: null, token: null } as const;
+    const before = { ...state({ [COFFEE]: [2, 0, 0] }), points, intents: [{ ...intent, orderId: "a" }] };
+    const orders = [spending("a", 1, "cus_kim", 60), spending("b", 2, "cus_kim", 60), spending("c", 3, "cus_kim", 40)];
+    const plan = planBatch([place(1, ...orders)], before);
+    expect(plan.newOrders.map(({ reason }) => reason)).toEqual(["CUSTOMER", null, "LEDGER_GUARD"]);
+    expect(plan.pointsSpent.map(({ orderId }) => orderId)).toEqual(["b"]);
   });
 
   it("takes all lines of an order or none", () => {
