@@ -14,6 +14,7 @@ import { explanationRoutes } from "./books/explanation-routes.ts";
 import { proofRoutes } from "./books/proof-routes.ts";
 import { checkoutRoute } from "./cart/checkout.ts";
 import { cartRoutes, reorderRoute } from "./cart/routes.ts";
+import { couponRoutes } from "./coupons/routes.ts";
 import type { ApiDependencies } from "./dependencies.ts";
 import { SECURITY_HEADERS } from "./http/answer.ts";
 import { clientAddressReader } from "./http/client-address.ts";
@@ -107,6 +108,7 @@ export function createApp(deps: ApiDependencies, edge: Edge = createEdge(deps)):
   paymentWebhookRoute(edge, deps);
   webhookEndpointRoutes(edge, deps);
   walletRoutes(edge, deps);
+  couponRoutes(edge, deps);
   pointsRoutes(edge, deps);
   supportRoutes(edge, deps);
   notificationRoutes(edge, deps);

@@ -20,7 +20,9 @@ export async function standingOf(
   for (const { partition } of sale.partitionEpochs) {
     const snapshot = await stock.snapshot({ saleId: sale.id, partition });
     if (snapshot.type !== "OK") return { state: "lost", remaining };
-    for (const [sku, { available }] of snapshot.stock) remaining.set(sku, (remaining.get(sku) ?? 0) + available);
+    for (const { productId } of sale.items) {
+      remaining.set(productId, (remaining.get(productId) ?? 0) + (snapshot.stock.get(productId)?.available ?? 0));
+    }
   }
   return { state: saleState(sale, { remaining, nowMs: await redisNowMs(redis) }), remaining };
 }

@@ -529,6 +529,33 @@ export interface paths {
       responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Deposit"]; } }; 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Deposit"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 422: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
     };
   };
+  "/api/v1/coupons": {
+    /** Make a coupon */
+    post: {
+      parameters: {  };
+      requestBody: { content: { "application/json": components["schemas"]["NewCoupon"] } };
+      responses: { 201: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Coupon"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 409: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 413: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+    /** List coupons */
+    get: {
+      parameters: { query?: { limit?: number; cursor?: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["CouponPage"]; } }; 400: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/coupons/{code}": {
+    /** Read what a coupon gives */
+    get: {
+      parameters: { path: { code: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["Coupon"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
+  "/api/v1/coupons/{code}/close": {
+    /** Close a coupon */
+    post: {
+      parameters: { path: { code: string; }; };
+      responses: { 200: { headers: Record<string, unknown>; content: { "application/json": components["schemas"]["ClosedCoupon"]; } }; 401: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 403: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 404: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 429: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; 503: { headers: Record<string, unknown>; content: { "application/problem+json": components["schemas"]["Problem"]; } }; };
+    };
+  };
   "/api/v1/points": {
     /** Read one's own points and tier */
     get: {
@@ -790,6 +817,12 @@ export interface components {
     WalletTransaction: { id: string; type: "deposit" | "charge" | "refund"; amount: number; currency: string; balance: number; orderTrackingId?: string; at: string; };
     Deposit: { id: string; customerId: string; amount: number; currency: string; balance: number; at: string; };
     NewDeposit: { amount: number; currency?: string; reason?: string; };
+    Coupon: { code: string; amount: number | null; percent: number | null; maximum: number | null; minimumPrice: number | null; currency: string | null; perMemberLimit: number | null; validFrom: string; validUntil: string | null; saleIds: (string)[]; createdAt: string; closedAt: string | null; uses?: components["schemas"]["CouponUses"]; };
+    /** For support and administrators */
+    CouponUses: { limit: number; left: number; reserved: number; used: number; inTransit: number; retired: number; };
+    NewCoupon: { code: string; amount?: number; percent?: number; maximum?: number; minimumPrice?: number; limit: number; perMemberLimit?: number; validFrom?: string; validUntil?: string; saleIds: (string)[]; };
+    CouponPage: { items: (components["schemas"]["Coupon"])[]; nextCursor?: string; };
+    ClosedCoupon: (components["schemas"]["Coupon"]) & ({ withdrawn: number; });
     Points: { customerId: string; balance: number; spend: number; currency: string; tier: string; rate: number; nextTier: { name: string; from: number; rate: number; missing: number; } | null; };
     PointsEntryPage: { items: (components["schemas"]["PointsEntry"])[]; nextCursor?: string; };
     PointsEntry: { id: string; kind: "earn" | "revoke" | "spend" | "give_back" | "adjust" | "forfeit"; amount: number; balance: number; orderTrackingId?: string; reason?: string; at: string; };

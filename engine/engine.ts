@@ -5,18 +5,22 @@ import type { Redis } from "ioredis";
 import type pg from "pg";
 import { ADMISSION_DEFAULTS, Admission, type AdmissionOptions } from "./admission/admission.ts";
 import type { Accepted, PlaceOutcome } from "./admission/place.ts";
+import { type Refused, refusalOf } from "./admission/refusal.ts";
 import { SoldOutMemory } from "./admission/sold-out.ts";
 import { partitionOf } from "./buyer.ts";
-import { CATALOG_SALE_ID } from "./catalogue/sales.ts";
+import { CATALOG_SALE_ID, type PartitionEpoch } from "./catalogue/sales.ts";
 import { CatalogueView, type SaleView } from "./catalogue/view.ts";
 import type { AckMode } from "./config.ts";
+import type { Coupon } from "./coupons/coupon.ts";
+import { type Asked, askWithCoupon } from "./coupons/supply.ts";
+import { CouponView } from "./coupons/view.ts";
 import { CommitWaiter } from "./durability/commits.ts";
 import { Durability } from "./durability/durability.ts";
 import { findLostPartitions, livePartitions, noticeOf, reasonOf } from "./durability/regression.ts";
 import type { ReplicationOptions } from "./durability/replication.ts";
 import type { ServerNotice } from "./durability/server-gate.ts";
-import { OnrushError, unreachable } from "./errors.ts";
-import { idempotencyScope, orderHash } from "./idempotency.ts";
+import { OnrushError } from "./errors.ts";
+import { idempotencyOf } from "./idempotency.ts";
 import type { Partition } from "./keys.ts";
 import { suspendPartition } from "./ledger/log.ts";
 import {
@@ -34,11 +38,13 @@ import { checkBalance } from "./points/look.ts";
 import { priceOrder } from "./pricing.ts";
 import { signReceipt } from "./receipt.ts";
 import { AcknowledgedLog } from "./recovery/acknowledged.ts";
+import { RedisClock } from "./redis/clock.ts";
 import { loadScripts, scriptOf } from "./redis/scripts.ts";
 import { RefusalRing } from "./refusals/ring.ts";
 import { nextRequestId } from "./request-id.ts";
 import { KnownPositions } from "./stock/known-positions.ts";
 import { PartitionStock } from "./stock/partition-stock.ts";
+import { StockTransfers } from "./stock/transfers.ts";
 
 /** An order as its buyer wants it. Quantities are whole and positive; validated at the edge. */
 export interface OrderRequest {
@@ -106,13 +112,8 @@ export interface PlaceWishes {
 }
 
 export const POSTGRES_WAIT_MS = 5_000;
-const ORDERS_ROUTE = "POST /orders";
-/** When another try makes sense while operators have paused orders: nobody knows, and a rush need not ask every second. */
-const PAUSED_RETRY_SECONDS = 5;
-
-type Refused =
-  | Exclude<PlaceOutcome, Accepted | { type: "REPLAYED" }>
-  | { readonly type: "STOCK_UNAVAILABLE"; readonly cause: "new" | "suspended" };
+/** A line that no sale has. */
+const NOTHING_SOLD = [{ productId: "-", quantity: 1 }] as const;
 const PLACE_VERSION = scriptOf("place").version;
 
 export class Engine {
@@ -126,6 +127,10 @@ export class Engine {
   /** Told by whoever hears `CHANNELS.stock` that a partition's stock came back. */
   readonly soldOut = new SoldOutMemory();
   readonly refusals: RefusalRing;
+  readonly coupons: CouponView;
+  /** Redis' clock, which every answer of a placed order tells. */
+  readonly clock: RedisClock;
+  readonly transfers: StockTransfers;
   readonly #acknowledged: AcknowledgedLog;
   readonly #options: EngineOptions;
   readonly #now: () => number;
@@ -141,6 +146,9 @@ export class Engine {
     this.commits = new CommitWaiter(pool, onError);
     this.refusals = new RefusalRing(pool, { onError });
     this.stock = new PartitionStock(redis, this.positions);
+    this.coupons = new CouponView(pool, () => this.catalogue.version);
+    this.clock = new RedisClock(redis);
+    this.transfers = new StockTransfers(pool, this.stock, onError);
     this.durability = new Durability({
       redis,
       ackMode,
@@ -158,6 +166,7 @@ export class Engine {
     this.admission = new Admission(this.durability.place, this.positions, {
       ...ADMISSION_DEFAULTS,
       ...options.admission,
+      onTime: (redisMs) => this.clock.learn(redisMs),
       onDecided: (at, epoch, placements, outcomes) => {
         this.#acknowledged.noteOutcomes(at, placements, outcomes);
         this.#noteLoss(at, epoch, outcomes[0]);
@@ -186,56 +195,96 @@ export class Engine {
    * Reserves the order's units, or says why not.
    *
    * @throws OnrushError with `NOT_FOUND`, `VALIDATION`, `PRICE_MISMATCH`, `SALE_NOT_OPEN`, `SOLD_OUT`, `LIMIT_EXCEEDED`,
+   *   `COUPON_INVALID`, `COUPON_EXHAUSTED`, `COUPON_LIMIT_EXCEEDED`,
    *   `INSUFFICIENT_POINTS`, `IDEMPOTENCY_CONFLICT`, `STOCK_UNAVAILABLE`, `OVERLOADED` (nothing was taken), or
    *   `OUTCOME_UNKNOWN` (the order in `facts.orderTrackingId` stands if it was accepted). For an order with points also what
    *   Postgres throws when it cannot be asked: nothing was taken
    */
   async place(request: OrderRequest, wishes?: PlaceWishes): Promise<PlacedOrder | ReplayedOrder> {
     const sale = this.#saleOf(request.saleId ?? CATALOG_SALE_ID);
-    const payload = priceOrder(sale, request);
-    const partition = partitionOf(request.customerId, sale.partitions);
-    const at = { saleId: sale.id, partition };
-    const state = sale.partitionEpochs[partition];
-    if (state?.state !== "live") {
-      const cause = state?.state ?? "new";
-      throw this.#refuse({ type: "STOCK_UNAVAILABLE", cause }, sale, at, request.customerId, "process");
+    const { couponCode } = request;
+    if (couponCode === undefined) return await this.#placePriced(sale, request, wishes, priceOrder(sale, request));
+    const coupon = await this.coupons.find(couponCode);
+    const nowMs = await this.clock.nowMs();
+    try {
+      const payload = priceOrder(sale, request, { coupon, nowMs });
+      return await this.#placePriced(sale, request, wishes, payload, coupon);
+    } catch (error) {
+      // The key of an order that was accepted while the coupon was good leads to that order still.
+      const isJudged = error instanceof OnrushError && error.code === "COUPON_INVALID";
+      const earlier = isJudged && request.idempotencyKey !== undefined && (await this.#findEarlier(sale, request));
+      if (!earlier) throw error;
+      return earlier;
     }
+  }
+
+  async #placePriced(
+    sale: SaleView,
+    request: OrderRequest,
+    wishes: PlaceWishes | undefined,
+    payload: OrderPayload,
+    coupon?: Coupon,
+  ): Promise<PlacedOrder | ReplayedOrder> {
+    const at = { saleId: sale.id, partition: partitionOf(request.customerId, sale.partitions) };
+    const refuse = (outcome: Refused, by: "memory" | "process", orderId: string | null = null) =>
+      this.#refuse(outcome, sale, at, request.customerId, by, orderId, coupon);
+    const state = sale.partitionEpochs[at.partition];
+    if (state?.state !== "live") throw refuse({ type: "STOCK_UNAVAILABLE", cause: state?.state ?? "new" }, "process");
     if (request.idempotencyKey === undefined) {
       const short = this.soldOut.refuses(at, payload.lines);
-      if (short) throw this.#refuse({ type: "SOLD_OUT", ...short }, sale, at, request.customerId, "memory");
+      if (short) throw refuse({ type: "SOLD_OUT", ...short }, "memory");
     }
-    this.positions.learn(at, { epoch: state.epoch, seq: state.seq });
-    const orderId = makeOrderId(sale.no, partition, this.#now());
-    const idempotency =
-      request.idempotencyKey === undefined
-        ? undefined
-        : {
-            scope: idempotencyScope(request.customerId, request.route ?? ORDERS_ROUTE, request.idempotencyKey),
-            payloadHash: orderHash(request),
-          };
     const points = payload.discounts?.points;
     if (points !== undefined) {
       const { pool: db, redis } = this.#options;
-      await checkBalance({ db, redis }, { at, customerId: request.customerId, points, scope: idempotency?.scope });
+      const scope = idempotencyOf(request)?.scope;
+      await checkBalance({ db, redis }, { at, customerId: request.customerId, points, scope });
     }
-    const outcome = await this.admission.place(at, state.epoch, {
+    const ask = () => this.#ask(sale, at, state, request, payload);
+    const { orderId, outcome } = coupon
+      ? await askWithCoupon(coupon, { ...at, epoch: state.epoch }, this, ask)
+      : await ask();
+    if (outcome.type === "ACCEPTED" || outcome.type === "REPLAYED") {
+      const waitMs = wishes?.waitForPostgresMs ?? this.#postgresWaitMs;
+      const status = waitMs > 0 ? await this.commits.wait(outcome.orderId, waitMs) : undefined;
+      if (outcome.type === "REPLAYED") return { type: "replayed", orderId: outcome.orderId };
+      return this.#placed(sale, at.partition, payload, outcome, status);
+    }
+    if (outcome.type === "SOLD_OUT") this.soldOut.remember(at, outcome.productId, outcome.available);
+    throw refuse(outcome, "process", orderId);
+  }
+
+  /** Asks Redis. @param payload without one, for what nobody could have */
+  async #ask(
+    sale: SaleView,
+    at: Partition,
+    { epoch, seq }: PartitionEpoch,
+    request: OrderRequest,
+    payload: OrderPayload | undefined,
+  ): Promise<Asked> {
+    this.positions.learn(at, { epoch, seq });
+    const orderId = makeOrderId(sale.no, at.partition, this.#now());
+    const idempotency = idempotencyOf(request);
+    const outcome = await this.admission.place(at, epoch, {
       orderId,
       buyer: request.customerId,
       idempotency,
       payload: JSON.stringify({
         ...payload,
         ...(idempotency && { idempotencyScope: idempotency.scope, payloadHash: idempotency.payloadHash }),
-      } satisfies OrderPayload),
-      lines: payload.lines,
+      }),
+      lines: payload?.lines ?? NOTHING_SOLD,
     });
-    if (outcome.type === "ACCEPTED" || outcome.type === "REPLAYED") {
-      const waitMs = wishes?.waitForPostgresMs ?? this.#postgresWaitMs;
-      const status = waitMs > 0 ? await this.commits.wait(outcome.orderId, waitMs) : undefined;
-      if (outcome.type === "REPLAYED") return { type: "replayed", orderId: outcome.orderId };
-      return this.#placed(sale, partition, payload, outcome, status);
-    }
-    if (outcome.type === "SOLD_OUT") this.soldOut.remember(at, outcome.productId, outcome.available);
-    throw this.#refuse(outcome, sale, at, request.customerId, "process", orderId);
+    return { orderId, outcome };
+  }
+
+  /** The order that the request's key led to before: a call that asks for what nobody sells can only tell that. */
+  async #findEarlier(sale: SaleView, request: OrderRequest): Promise<ReplayedOrder | undefined> {
+    const at = { saleId: sale.id, partition: partitionOf(request.customerId, sale.partitions) };
+    const state = sale.partitionEpochs[at.partition];
+    if (state?.state !== "live") return undefined;
+    const { outcome } = await this.#ask(sale, at, state, request, undefined);
+    return outcome.type === "REPLAYED" ? { type: "replayed", orderId: outcome.orderId } : undefined;
   }
 
   /** Notes a refusal, so that it can be explained by the id that its answer shows. @param by who decided, unless it was Redis */
@@ -245,9 +294,10 @@ export class Engine {
     at: Partition,
     buyer: string,
     by: "memory" | "process",
-    orderId: string | null = null,
+    orderId: string | null,
+    coupon: Coupon | undefined,
   ): OnrushError {
-    const error = refusal(outcome, sale);
+    const error = refusalOf(outcome, sale, coupon);
     const atMs = this.#now();
     const on = "on" in outcome ? outcome.on : undefined;
     error.requestId = nextRequestId(atMs);
@@ -328,53 +378,4 @@ export class Engine {
     if (!sale) throw new OnrushError("NOT_FOUND", "There is no such sale.", { saleId: id });
     return sale;
   }
-}
-
-function refusal(outcome: Refused, sale: SaleView): OnrushError {
-  switch (outcome.type) {
-    case "IDEMPOTENCY_CONFLICT":
-      return new OnrushError("IDEMPOTENCY_CONFLICT", "This Idempotency-Key was used with another order.");
-    case "SALE_NOT_OPEN":
-      return new OnrushError("SALE_NOT_OPEN", notOpenDetail(outcome.admission), {
-        saleId: sale.id,
-        opensAt: new Date(outcome.opensAtMs).toISOString(),
-        ...(outcome.closesAtMs > 0 && { closesAt: new Date(outcome.closesAtMs).toISOString() }),
-      });
-    case "LIMIT_EXCEEDED":
-      return new OnrushError("LIMIT_EXCEEDED", `A buyer may have at most ${outcome.limit} of this product.`, {
-        productId: outcome.productId,
-        limit: outcome.limit,
-        used: outcome.used,
-      });
-    case "SOLD_OUT":
-      return new OnrushError("SOLD_OUT", "There are not that many units left.", {
-        productId: outcome.productId,
-        remaining: outcome.available,
-      });
-    case "UNKNOWN_PRODUCT":
-      return new OnrushError("NOT_FOUND", "This sale does not offer that product.", { productId: outcome.productId });
-    case "OVERLOADED":
-      return outcome.cause === "paused"
-        ? new OnrushError("OVERLOADED", "The shop takes no orders at the moment; try again later.", {
-            cause: outcome.cause,
-            retryAfter: PAUSED_RETRY_SECONDS,
-          })
-        : new OnrushError("OVERLOADED", "Too many orders are waiting; try again shortly.", { cause: outcome.cause });
-    case "STOCK_UNAVAILABLE":
-      return new OnrushError("STOCK_UNAVAILABLE", "The stock of this sale cannot be reached at the moment.", {
-        cause: outcome.cause,
-      });
-    case "OUTCOME_UNKNOWN":
-      return new OnrushError("OUTCOME_UNKNOWN", "No answer came in time; the order stands if it was accepted.", {
-        orderTrackingId: outcome.orderId,
-      });
-    default:
-      return unreachable(outcome);
-  }
-}
-
-function notOpenDetail(admission: string): string {
-  if (admission === "paused") return "This sale is paused.";
-  if (admission === "closed") return "This sale is closed.";
-  return "This sale is not open at this time.";
 }

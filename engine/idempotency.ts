@@ -13,6 +13,15 @@ export interface Idempotency {
   readonly payloadHash: string;
 }
 
+const ORDERS_ROUTE = "POST /orders";
+
+/** Of a request with a key. */
+export function idempotencyOf(request: OrderRequest): Idempotency | undefined {
+  const { customerId, route = ORDERS_ROUTE, idempotencyKey: key } = request;
+  if (key === undefined) return undefined;
+  return { scope: idempotencyScope(customerId, route, key), payloadHash: orderHash(request) };
+}
+
 /** The scope of a key. The parts are length-prefixed, so that no two different triples share one text. */
 export function idempotencyScope(buyer: string, route: string, key: string): string {
   return digest(`${buyer.length}:${buyer}${route.length}:${route}${key}`);

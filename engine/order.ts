@@ -60,6 +60,11 @@ export function representDiscounts(discounts: OrderDiscounts | null | undefined)
   return { ...(coupon && { couponCode: coupon.code, discount: coupon.amount }), ...(points && { points }) };
 }
 
+/** The line that takes one of a coupon's uses, which are units of its product. */
+export function lineOfUse({ id, code }: { readonly id: string; readonly code: string }): OrderLine {
+  return { productId: id, name: code, quantity: 1, unitPrice: 0 };
+}
+
 /** The lines that the buyer has bought: all but the one that takes a coupon's use. */
 export function boughtLines<Line extends { readonly productId: string }>(
   lines: readonly Line[],

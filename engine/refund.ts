@@ -16,6 +16,8 @@ export interface RefundableOrder {
   readonly price: number;
   readonly captured: number;
   readonly lines: readonly { readonly productId: string; readonly quantity: number; readonly unitPrice: number }[];
+  /** Of the line that takes a coupon's use: it comes back with the last of the order, and nobody asks for it. */
+  readonly couponId?: string | null;
   /** What all its refunds together give back, be the money back already or owed. */
   readonly refunded: { readonly amount: number; readonly units: ReadonlyMap<string, number> };
 }
@@ -45,11 +47,13 @@ export function planRefund(order: RefundableOrder, { items, amount }: RefundWish
   if (items === undefined) return whole();
   const wanted = sumOf(items);
   for (const [productId, quantity] of wanted) {
-    const units = left.get(productId);
+    const units = productId === order.couponId ? undefined : left.get(productId);
     if (units === undefined) throw unknownProduct(items, productId);
     if (quantity > units) throw tooMany(productId, quantity, units);
   }
-  if ([...left].every(([productId, units]) => units === (wanted.get(productId) ?? 0))) return whole();
+  const isLast = ([productId, units]: readonly [string, number]) =>
+    productId === order.couponId || units === (wanted.get(productId) ?? 0);
+  if ([...left].every(isLast)) return whole();
   const paid = [...wanted].reduce((sum, [productId, quantity]) => sum + paidFor(order, productId, quantity), 0);
   // What was given back as money alone may leave less than the units were paid with.
   if (paid > amountLeft) throw tooMuch(paid, amountLeft);

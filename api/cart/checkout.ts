@@ -4,6 +4,7 @@ import { type CartLine, removeOrdered } from "../../engine/cart/cart.ts";
 import { completeCheckout, findCart, findCheckout } from "../../engine/cart/carts.ts";
 import type { PlacedOrder, ReplayedOrder } from "../../engine/engine.ts";
 import { OnrushError } from "../../engine/errors.ts";
+import { guarded } from "../coupons/guesses.ts";
 import { responseOf } from "../http/answer.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
 import { invalid } from "../http/fields.ts";
@@ -64,7 +65,7 @@ export function checkoutRoute(edge: Edge, deps: CartDependencies): void {
       const sale = engine.catalogue.sale(saleId);
       if (sale?.membersOnly && !caller) throw new OnrushError("UNAUTHENTICATED", "This sale is for members.");
       const key = sent === undefined ? `cart ${cart.version} ${saleId}` : `key ${sent}`;
-      const placed = await engine.place({
+      const order = {
         saleId,
         customerId,
         items: lines.map(({ productId, quantity }) => ({ productId, quantity })),
@@ -74,7 +75,8 @@ export function checkoutRoute(edge: Edge, deps: CartDependencies): void {
         ...checkDiscounts(body ?? {}, customerId),
         idempotencyKey: key,
         route: ROUTE,
-      });
+      };
+      const placed = await guarded(edge.limits, order, () => engine.place(order));
       edge.metrics.order(placed.type === "placed" ? "accepted" : "replayed");
       await takeOut(customerId, key, placed, lines);
       if (placed.type === "replayed") return responseOf(await answerReplay(deps, placed.orderId, undefined));

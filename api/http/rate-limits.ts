@@ -1,5 +1,5 @@
 // The API's rate limits: orders and other requests by client address, orders by buyer too, sign-ins by e-mail
-// and address, messages to support by author.
+// and address, messages to support by author, wrong coupon codes by who tries them.
 import type { Config } from "../../engine/config.ts";
 import { TokenBuckets } from "./token-buckets.ts";
 
@@ -11,6 +11,9 @@ export interface RateLimits {
   login(email: string, address: string): void;
   /** Of support, by who writes it, over HTTP and WebSocket together. */
   message(author: string): void;
+  /** Of coupon codes that are none: whether another may be tried by somebody, a member or an address; and that one was wrong. */
+  guess(guesser: string): void;
+  guessedWrong(guesser: string): void;
   /** Puts other rates in force, or none; who has used one up does not start anew. */
   configure(rates: Rates): void;
 }
@@ -25,6 +28,8 @@ const LOGINS_OF_ADDRESS = 10;
 const LOGINS_AT_EMAIL = 5;
 /** What somebody writes to support within a minute; nobody types faster, and a customer has one at a time to read it. */
 const MESSAGES_PER_MINUTE = 30;
+/** Wrong codes within a minute: somebody who mistypes, and nobody who searches. */
+const WRONG_CODES_PER_MINUTE = 20;
 
 export function createRateLimits(rates: Rates, now?: () => number): RateLimits {
   let { enabled } = rates;
@@ -36,6 +41,7 @@ export function createRateLimits(rates: Rates, now?: () => number): RateLimits {
   const loginsOfEmail = buckets(perMinute(rates.loginsPerMinute));
   const loginsAtEmail = buckets(perMinute(rates.loginsPerMinute * LOGINS_AT_EMAIL));
   const messages = buckets(perMinute(MESSAGES_PER_MINUTE));
+  const wrongCodes = buckets(perMinute(WRONG_CODES_PER_MINUTE));
   return {
     request(address) {
       if (enabled) requests.take(address);
@@ -54,6 +60,12 @@ export function createRateLimits(rates: Rates, now?: () => number): RateLimits {
     },
     message(author) {
       if (enabled) messages.take(author);
+    },
+    guess(guesser) {
+      if (enabled) wrongCodes.check(guesser);
+    },
+    guessedWrong(guesser) {
+      if (enabled) wrongCodes.take(guesser);
     },
     configure(next) {
       enabled = next.enabled;

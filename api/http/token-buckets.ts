@@ -39,6 +39,14 @@ export class TokenBuckets {
     this.#burst = burst;
   }
 
+  /** @throws OnrushError as {@link take} where it would, and takes nothing */
+  check(key: string): void {
+    const bucket = this.#buckets.get(key);
+    if (!bucket) return;
+    const tokens = bucket.tokens + (this.#now() - bucket.atMs) * this.#perMs;
+    if (tokens < 1) throw this.#tooMany(tokens);
+  }
+
   /** Takes one token. @throws OnrushError with `RATE_LIMITED` and `retryAfter` (seconds) when there is none */
   take(key: string): void {
     const nowMs = this.#now();
@@ -50,11 +58,13 @@ export class TokenBuckets {
     }
     bucket.tokens = Math.min(this.#burst, bucket.tokens + (nowMs - bucket.atMs) * this.#perMs);
     bucket.atMs = nowMs;
-    if (bucket.tokens < 1) {
-      const seconds = (1 - bucket.tokens) / this.#perMs / 1_000;
-      throw new OnrushError("RATE_LIMITED", "Too many requests; try again later.", { retryAfter: Math.ceil(seconds) });
-    }
+    if (bucket.tokens < 1) throw this.#tooMany(bucket.tokens);
     bucket.tokens -= 1;
+  }
+
+  #tooMany(tokens: number): OnrushError {
+    const seconds = (1 - tokens) / this.#perMs / 1_000;
+    return new OnrushError("RATE_LIMITED", "Too many requests; try again later.", { retryAfter: Math.ceil(seconds) });
   }
 
   #forgetOldest(): void {

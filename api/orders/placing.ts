@@ -5,6 +5,7 @@ import { CATALOG_SALE_ID } from "../../engine/catalogue/sales.ts";
 import { OnrushError } from "../../engine/errors.ts";
 import { identifyBy } from "../auth/access.ts";
 import type { Identity } from "../auth/tokens.ts";
+import { guarded } from "../coupons/guesses.ts";
 import type { ApiDependencies } from "../dependencies.ts";
 import type { Answer } from "../http/answer.ts";
 import { type Edge, failureAnswer } from "../http/endpoint.ts";
@@ -89,7 +90,8 @@ export function createPlacing({ limits, metrics, tokens, log }: Edge, deps: ApiD
       const waitSeconds = readWaitSeconds(prefer);
       // A wish that cannot be granted is not said to have been.
       const isWaiting = waitSeconds !== undefined && engine.commits.mayWait;
-      const placed = await engine.place(order, isWaiting ? { waitForPostgresMs: waitSeconds * 1_000 } : undefined);
+      const wishes = isWaiting ? { waitForPostgresMs: waitSeconds * 1_000 } : undefined;
+      const placed = await guarded(limits, order, () => engine.place(order, wishes));
       const applied = isWaiting ? { "preference-applied": `wait=${waitSeconds}` } : undefined;
       if (placed.type === "placed") {
         metrics.order("accepted");

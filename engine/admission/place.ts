@@ -66,7 +66,14 @@ export type PlaceOutcome =
   | { readonly type: "OVERLOADED"; readonly cause: "backlog" | "queue" | "paused"; readonly on?: DecidedOn }
   | {
       readonly type: "STOCK_UNAVAILABLE";
-      readonly cause: "NOT_LOADED" | "STALE_EPOCH" | "REGRESSED" | "UNREACHABLE" | "REFUSED_BY_REDIS" | GateClosed;
+      readonly cause:
+        | "NOT_LOADED"
+        | "STALE_EPOCH"
+        | "REGRESSED"
+        | "UNREACHABLE"
+        | "REFUSED_BY_REDIS"
+        | "COUPON"
+        | GateClosed;
     }
   | { readonly type: "OUTCOME_UNKNOWN"; readonly orderId: string };
 
@@ -75,6 +82,8 @@ export interface PlaceOptions {
   readonly backlogMax: number;
   /** How long an unknown outcome is asked after before it is answered as unknown. */
   readonly retryForMs: number;
+  /** Hears Redis `TIME` of each answer, in ms. */
+  readonly onTime?: (redisMs: number) => void;
 }
 
 const RETRY_DELAY_MS = 50;
@@ -109,7 +118,10 @@ export async function placeBatch(
     try {
       const answer = await call(names, args);
       const refusal = parseRefusal(answer.reply);
-      if (!refusal) return decode(answer, partition, positions, placements);
+      if (!refusal) {
+        options.onTime?.(Number((answer.reply as unknown[])[3]));
+        return decode(answer, partition, positions, placements);
+      }
       // After an unanswered call the refusal proves nothing: the orders may stand in the state that was replaced since.
       if (mayHaveRun) return placements.map(({ orderId }) => ({ type: "OUTCOME_UNKNOWN", orderId }));
       return placements.map(() => ({ type: "STOCK_UNAVAILABLE", cause: refusal.type }));

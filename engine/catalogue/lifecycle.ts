@@ -1,6 +1,7 @@
 // Carries what Postgres says of a sale to Redis: creates and configures its partitions, and delivers allocations that
 // Redis does not have. Everything here is repeatable, so a crash at any point is mended by calling it again; a sweep does.
 
+import { listCouponLimits } from "../coupons/coupons.ts";
 import { listUnapplied } from "../ledger/allocations.ts";
 import type { Queryable } from "../ledger/database.ts";
 import { markLive } from "../ledger/partitions.ts";
@@ -18,10 +19,11 @@ const ALLOCATIONS_PER_PASS = 1_000;
 export async function configureSale(db: Queryable, stock: PartitionStock, saleId: string): Promise<boolean> {
   const sale = await findSale(db, saleId);
   if (!sale) return false;
+  const settings = settingsOf(sale, await listCouponLimits(db, saleId));
   let complete = true;
   for (const { partition, epoch, state } of sale.partitionEpochs) {
     const at = { saleId, partition };
-    const outcome = await stock.open(at, epoch, state === "new", settingsOf(sale));
+    const outcome = await stock.open(at, epoch, state === "new", settings);
     if (outcome.type !== "OK") complete = false;
     else if (state === "new") await markLive(db, at);
   }
@@ -41,12 +43,12 @@ export async function deliverAllocations(db: Queryable, stock: PartitionStock): 
   return delivered;
 }
 
-function settingsOf(sale: Sale) {
+function settingsOf(sale: Sale, coupons: readonly { readonly sku: string; readonly limit: number }[]) {
   return {
     opensAtMs: sale.opensAt.getTime(),
     closesAtMs: sale.closesAt?.getTime() ?? 0,
     admission: sale.admission,
     reservationTtlMs: sale.reservationTtlMs,
-    items: sale.items.map((item) => ({ sku: item.productId, limit: item.perCustomerLimit ?? 0 })),
+    items: [...sale.items.map((item) => ({ sku: item.productId, limit: item.perCustomerLimit ?? 0 })), ...coupons],
   };
 }

@@ -3,6 +3,7 @@
 // the log.
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
+import { listCouponLimits } from "../coupons/coupons.ts";
 import { OnrushError } from "../errors.ts";
 import { recordWriteOff } from "../ledger/allocations.ts";
 import { recordAudit } from "../ledger/audit.ts";
@@ -73,6 +74,8 @@ export async function writeOffBy(
   checkSaleId(saleId);
   const sale = await findSale(pool, saleId);
   if (!sale) throw unknownSale(saleId);
+  // A coupon's uses go when it is closed.
+  if ((await listCouponLimits(pool, saleId)).some(({ sku }) => sku === productId)) throw notOffered(productId);
   const taken: Taken[] = [];
   let missing = quantity;
   let available = 0;

@@ -33,6 +33,30 @@ export async function recordIncrease(db: Queryable, increase: Allocation): Promi
   );
 }
 
+/** The same for new stock of many partitions, in one statement. No partition is named twice for one product. */
+export async function recordIncreases(db: Queryable, increases: readonly Allocation[]): Promise<void> {
+  if (increases.length === 0) return;
+  await db.query(
+    `WITH recorded AS (
+       INSERT INTO allocations (movement_id, sale_id, partition, product_id, quantity, reason, actor)
+       SELECT * FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::uuid[], $5::bigint[], $6::text[], $7::text[])
+       RETURNING sale_id, partition, product_id, quantity
+     )
+     INSERT INTO stock (sale_id, partition, product_id, allocated)
+     SELECT sale_id, partition, product_id, quantity FROM recorded
+     ON CONFLICT (sale_id, partition, product_id) DO UPDATE SET allocated = stock.allocated + EXCLUDED.allocated`,
+    [
+      increases.map((increase) => increase.movementId),
+      increases.map((increase) => increase.saleId),
+      increases.map((increase) => increase.partition),
+      increases.map((increase) => increase.productId),
+      increases.map((increase) => increase.quantity),
+      increases.map((increase) => increase.reason),
+      increases.map((increase) => increase.actor),
+    ],
+  );
+}
+
 /** Records who wrote units off (`quantity` positive), before or after their movement came through the log. */
 export async function recordWriteOff(db: Queryable, writeOff: Omit<Allocation, "reason">): Promise<void> {
   await db.query(
@@ -61,11 +85,12 @@ export interface StockRow extends Partition {
   readonly sold: number;
 }
 
-/** The ledger's stock of a sale, by partition and product. */
+/** The ledger's stock of a sale, by partition and product; uses of coupons are none of it. */
 export async function listStock(db: Queryable, saleId: string): Promise<StockRow[]> {
   const result = await db.query<StockRow>(
     `SELECT sale_id AS "saleId", partition, product_id AS "productId", allocated, reserved, sold
-     FROM stock WHERE sale_id = $1 ORDER BY partition, product_id`,
+     FROM stock s WHERE sale_id = $1 AND NOT EXISTS (SELECT FROM coupons c WHERE c.id = s.product_id)
+     ORDER BY partition, product_id`,
     [saleId],
   );
   return result.rows;

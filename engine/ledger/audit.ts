@@ -31,6 +31,8 @@ export const AUDIT_ACTIONS = [
   "user.erase",
   "wallet.deposit",
   "points.adjust",
+  "coupon.create",
+  "coupon.close",
   "api_key.create",
   "api_key.revoke",
   "webhook_endpoint.create",

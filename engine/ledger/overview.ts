@@ -75,7 +75,9 @@ async function standingOf(
       continue;
     }
     nowMs = snapshot.atMs;
-    for (const [sku, { available }] of snapshot.stock) remaining.set(sku, (remaining.get(sku) ?? 0) + available);
+    for (const { productId } of sale.items) {
+      remaining.set(productId, (remaining.get(productId) ?? 0) + (snapshot.stock.get(productId)?.available ?? 0));
+    }
     partitions.push({ ...at, state, reason, ...(await compare(db, at, snapshot)) });
   }
   const available = isWhole ? [...remaining.values()].reduce((sum, units) => sum + units, 0) : null;

@@ -120,22 +120,27 @@ async function findCharge(db: Queryable, orderId: string): Promise<Charge | unde
   return result.rows[0];
 }
 
-async function readRefundable(db: Queryable, orderId: string): Promise<Pick<RefundableOrder, "lines" | "refunded">> {
+async function readRefundable(
+  db: Queryable,
+  orderId: string,
+): Promise<Pick<RefundableOrder, "lines" | "couponId" | "refunded">> {
   const result = await db.query<{
     lines: RefundableOrder["lines"];
+    couponId: string | null;
     amount: number;
     units: { productId: string; quantity: number }[];
   }>(
     `SELECT
        COALESCE((SELECT json_agg(json_build_object('productId', l.product_id, 'quantity', l.quantity,
          'unitPrice', l.unit_price) ORDER BY l.line) FROM order_lines l WHERE l.order_id = $1), '[]') AS lines,
+       (SELECT d.coupon_id FROM order_discounts d WHERE d.order_id = $1) AS "couponId",
        COALESCE((SELECT sum(r.amount) FROM refunds r WHERE r.order_id = $1 AND r.scope <> 'charge'), 0)::bigint AS amount,
        COALESCE((SELECT json_agg(taken) FROM (SELECT l.product_id AS "productId", sum(l.quantity) AS quantity
          FROM refund_lines l JOIN refunds r ON r.id = l.refund_id WHERE r.order_id = $1 GROUP BY 1) taken), '[]') AS units`,
     [orderId],
   );
-  const { lines = [], amount = 0, units = [] } = result.rows[0] ?? {};
-  return { lines, refunded: { amount, units: new Map(units.map((of) => [of.productId, of.quantity])) } };
+  const { lines = [], couponId = null, amount = 0, units = [] } = result.rows[0] ?? {};
+  return { lines, couponId, refunded: { amount, units: new Map(units.map((of) => [of.productId, of.quantity])) } };
 }
 
 interface NewRefund {

@@ -19,7 +19,7 @@ export type RefundState = (typeof REFUND_STATES)[number];
  */
 export type RefundScope = "part" | "whole" | "charge";
 
-/** Units of a product that a refund takes back. */
+/** Units of a product that a refund takes back; a coupon's use that comes back with them is not shown. */
 export interface RefundLine {
   readonly productId: string;
   readonly quantity: number;
@@ -44,7 +44,8 @@ export interface RefundRow {
 const COLUMNS = `r.id, r.order_id AS "orderId", r.scope, r.amount, r.currency, r.restock, r.state, r.reason,
   r.created_at AS "createdAt", r.ended_at AS "endedAt",
   COALESCE((SELECT json_agg(json_build_object('productId', l.product_id, 'quantity', l.quantity) ORDER BY l.product_id)
-    FROM refund_lines l WHERE l.refund_id = r.id), '[]') AS items`;
+    FROM refund_lines l WHERE l.refund_id = r.id AND NOT EXISTS (SELECT FROM order_discounts d
+      WHERE d.order_id = r.order_id AND d.coupon_id = l.product_id)), '[]') AS items`;
 
 /** Refunds of an order that are read at once, where nothing else is said. */
 const REFUNDS_MAX = 1_000;

@@ -188,7 +188,7 @@ async function readSettings(db: Queryable, saleId: string): Promise<LedgerSettin
           COALESCE(floor(extract(epoch FROM closes_at) * 1000)::bigint, 0)::text AS "closesAt", admission AS state,
           reservation_ttl_ms::text AS ttl,
           COALESCE((SELECT json_object_agg(i.product_id, COALESCE(i.per_customer_limit, 0)) FROM sale_items i
-            JOIN products p ON p.id = i.product_id AND p.deleted_at IS NULL WHERE i.sale_id = s.id), '{}') AS limits
+            JOIN products p ON p.id = i.product_id AND (p.deleted_at IS NULL OR p.kind = 'coupon') WHERE i.sale_id = s.id), '{}') AS limits
         FROM sales s WHERE id = $1`,
     values: [saleId],
   });

@@ -68,6 +68,7 @@ async function fromCopy(client: pg.PoolClient, orderId: string): Promise<Restore
 interface Evidence {
   readonly lines: number;
   readonly price: number;
+  readonly discount: number;
   readonly status: OrderStatus | null;
   readonly reason: CancelReason | null;
   readonly version: number;
@@ -89,6 +90,7 @@ async function fromEvidence(
   const found = await client.query<Evidence>(
     `SELECT (SELECT count(*) FROM order_lines WHERE order_id = $1) AS lines,
        (SELECT COALESCE(sum(quantity * unit_price), 0)::bigint FROM order_lines WHERE order_id = $1) AS price,
+       (SELECT COALESCE(sum(coupon_amount + points), 0)::bigint FROM order_discounts WHERE order_id = $1) AS discount,
        t.status, t.reason, COALESCE(t.version, 0) AS version,
        (SELECT at FROM order_timeline WHERE order_id = $1 AND version = 1) AS "placedAt",
        COALESCE(a.attempt, 0) AS attempts, a.method, a.amount,
@@ -138,7 +140,7 @@ async function fromEvidence(
       version,
       reason === "LEDGER_GUARD" ? "refused" : "reserved",
       price,
-      evidence.amount ?? price,
+      evidence.amount ?? Math.max(0, price - evidence.discount),
       // The payment's token went with the row: whoever has not paid yet may do so until the deadline.
       evidence.method ?? "later",
       evidence.attempts,

@@ -10,6 +10,8 @@
 // another loss of Redis in between does no harm.
 import type pg from "pg";
 import { findSale, type Sale } from "../catalogue/sales.ts";
+import type { Coupon } from "../coupons/coupon.ts";
+import { findCoupon } from "../coupons/coupons.ts";
 import { OnrushError, unreachable } from "../errors.ts";
 import type { Partition } from "../keys.ts";
 import { transaction } from "../ledger/database.ts";
@@ -28,7 +30,7 @@ import {
 } from "../ledger/honours.ts";
 import { findOrder } from "../ledger/orders.ts";
 import type { Position } from "../movement.ts";
-import type { OrderPayload } from "../order.ts";
+import { lineOfUse, type OrderPayload } from "../order.ts";
 import { type ReceiptFacts, verifyReceipt } from "../receipt.ts";
 import type { HonourOutcome, HonourRefusal, PartitionStock } from "../stock/partition-stock.ts";
 import { contentsOf, type KeptAnswer } from "./kept-answer.ts";
@@ -101,8 +103,8 @@ export async function planHonour(deps: HonourDependencies, answer: KeptAnswer): 
 export async function honourOrder(deps: HonourDependencies, answer: KeptAnswer, actor: string): Promise<HonouredOrder> {
   const examined = await examine(deps, answer);
   if (examined.type === "begun") return await goOn(deps, examined.honour);
-  const { facts, at, sale, units } = examined;
-  const payload = JSON.stringify(await payloadOf(deps.pool, sale, answer));
+  const { facts, at, sale, units, coupon } = examined;
+  const payload = JSON.stringify(await payloadOf(deps.pool, sale, answer, coupon));
   const nowMs = await deps.nowMs();
   const { orderId } = facts;
   const isFirst = await transaction(deps.pool, async (client) => {
@@ -132,6 +134,7 @@ type Examined =
       readonly at: Partition;
       readonly sale: Sale;
       readonly units: ReadonlyMap<string, number>;
+      readonly coupon: Coupon | undefined;
       readonly declaredLost: boolean;
     };
 
@@ -158,7 +161,10 @@ async function examine({ pool, receiptSecrets }: HonourDependencies, answer: Kep
   if (position.state !== "live") throw unavailable(position.state);
   const units = new Map<string, number>();
   for (const { productId, quantity } of answer.items) units.set(productId, (units.get(productId) ?? 0) + quantity);
-  return { type: "lost", facts, at, sale, units, declaredLost: position.declaredLost };
+  const coupon = await couponOf(pool, answer);
+  // Its use was held back with the units.
+  if (coupon) units.set(coupon.id, 1);
+  return { type: "lost", facts, at, sale, units, coupon, declaredLost: position.declaredLost };
 }
 
 /** Somebody has begun: the order is there, or is carried on by whoever may call the script now. */
@@ -235,8 +241,13 @@ function unavailable(cause: string): OnrushError {
 }
 
 /** Names as the products have them now; how it is paid and where it goes were lost with Redis, and are asked for anew. */
-async function payloadOf(pool: pg.Pool, sale: Sale, answer: KeptAnswer): Promise<OrderPayload> {
-  const { customerId, items, price, payable, currency, payment, address } = answer;
+async function payloadOf(
+  pool: pg.Pool,
+  sale: Sale,
+  answer: KeptAnswer,
+  coupon: Coupon | undefined,
+): Promise<OrderPayload> {
+  const { customerId, items, price, payable, currency, payment, address, discount = 0, points } = answer;
   const names = await productNames(
     pool,
     items.map((item) => item.productId),
@@ -248,14 +259,28 @@ async function payloadOf(pool: pg.Pool, sale: Sale, answer: KeptAnswer): Promise
   });
   return {
     customerId,
-    lines,
+    lines: coupon ? [...lines, lineOfUse(coupon)] : lines,
     price,
     payable,
+    ...((coupon || points) && {
+      discounts: {
+        ...(coupon && { coupon: { id: coupon.id, code: coupon.code, amount: discount } }),
+        ...(points && { points }),
+      },
+    }),
     currency,
     payment: { method: payment?.method ?? "later", ...(payment?.token !== undefined && { token: payment.token }) },
     onDecline: sale.onDecline,
     ...(address && { address }),
   };
+}
+
+/** @throws OnrushError with `NOT_FOUND` */
+async function couponOf(pool: pg.Pool, { couponCode }: KeptAnswer): Promise<Coupon | undefined> {
+  if (couponCode === undefined) return undefined;
+  const coupon = await findCoupon(pool, couponCode);
+  if (!coupon) throw new OnrushError("NOT_FOUND", "There is no such coupon any more.", { couponCode });
+  return coupon;
 }
 
 /** From which holdbacks the wanted units come, as far as they go. */

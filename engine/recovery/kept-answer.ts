@@ -23,6 +23,9 @@ export const keptAnswer = z.object({
     .max(100),
   price: amount,
   payable: amount,
+  couponCode: z.string().min(1).max(40).optional(),
+  discount: amount.optional(),
+  points: amount.optional(),
   currency: z.string().length(3),
   receipt: z.string().min(1).max(1_000),
   payment: z
@@ -45,7 +48,13 @@ export const keptAnswer = z.object({
 export type KeptAnswer = z.output<typeof keptAnswer>;
 
 /** The order that the answer tells of, as its receipt has signed it. */
-export function contentsOf({ customerId, items, price, payable, currency }: KeptAnswer): ReceiptContents {
+export function contentsOf({ customerId, items, price, payable, currency, ...more }: KeptAnswer): ReceiptContents {
   const lines = items.map((item) => ({ ...item, unitPrice: item.price }));
-  return { customerId, items: lines, price, payable, currency };
+  const { couponCode, discount, points } = more;
+  return {
+    ...{ customerId, items: lines, price, payable, currency },
+    ...(couponCode !== undefined && { couponCode }),
+    ...(discount !== undefined && { discount }),
+    ...(points !== undefined && { points }),
+  };
 }

@@ -283,6 +283,14 @@ export class PartitionStock {
     };
   }
 
+  /** Units of one SKU that can be had, by partition; `undefined` where Redis has none of it, or not the partition. */
+  async availableOf(partitions: readonly Partition[], sku: string): Promise<(number | undefined)[]> {
+    const figures = await Promise.all(
+      partitions.map((partition) => this.#redis.hget(partitionKeys(partition).stock, `${sku}|a`)),
+    );
+    return figures.map((figure) => (figure === null ? undefined : Number(figure)));
+  }
+
   async #moveHolds(
     script: "settle" | "release",
     partition: Partition,

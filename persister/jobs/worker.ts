@@ -50,6 +50,7 @@ import { paymentSweep } from "./sweeps/payments.ts";
 import { refundSweep, returnSweep } from "./sweeps/refunds.ts";
 import { refusalSweep } from "./sweeps/refusals.ts";
 import { scheduleSweeps, unless } from "./sweeps/schedule.ts";
+import { transferSweep } from "./sweeps/transfers.ts";
 import { unsettledSweep } from "./sweeps/unsettled.ts";
 import { DELIVERY_TIMEOUT_MS, Deliveries, type DeliveryTiming } from "./webhooks/deliveries.ts";
 import { openSender, type Resolve } from "./webhooks/sender.ts";
@@ -211,6 +212,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
       returnSweep(pool, returns, timing.unsettledAfterMs, log),
       latePaymentSweep({ pool, outbox, stock, onMoved, log }),
       allocationSweep(pool, stock, log),
+      transferSweep(pool, stock, log),
       intentSweep(pool, outbox, log),
       deadLetterSweep({ pool, outbox, redis, stock }, log),
       holdbackSweep(pool, stock, log),

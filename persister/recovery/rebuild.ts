@@ -13,6 +13,7 @@ import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 import type pg from "pg";
 import { findSale, type Sale } from "../../engine/catalogue/sales.ts";
+import { listCouponLimits } from "../../engine/coupons/coupons.ts";
 import { CONSUMER_GROUP, type Partition, partitionKeys } from "../../engine/keys.ts";
 import { recordAudit } from "../../engine/ledger/audit.ts";
 import { transaction } from "../../engine/ledger/database.ts";
@@ -138,7 +139,9 @@ async function rebuildLocked(deps: RebuildDependencies, at: Partition, actor: st
 
   const stock = await readStock(deps.pool, at);
   const holds = await writeRecords(deps, at, nowMs);
-  await load(deps.redis, at, sale, { epoch, reservation: row.reservation, day: Math.floor(nowMs / DAY_MS), stock });
+  const coupons = await listCouponLimits(deps.pool, at.saleId);
+  const day = Math.floor(nowMs / DAY_MS);
+  await load(deps.redis, at, sale, { epoch, reservation: row.reservation, day, stock, coupons });
   await markRebuilt(deps.pool, at, epoch);
   return { ...at, from, survivors, lost, heldBack, holds, stock, epoch };
 }
@@ -251,11 +254,20 @@ async function load(
   redis: Redis,
   at: Partition,
   sale: Sale,
-  to: { epoch: number; reservation: number; day: number; stock: readonly RebuiltStock[] },
+  to: {
+    epoch: number;
+    reservation: number;
+    day: number;
+    stock: readonly RebuiltStock[];
+    coupons: readonly { readonly sku: string; readonly limit: number }[];
+  },
 ): Promise<void> {
   const keys = partitionKeys(at);
   const figures = new Map(to.stock.map((row) => [row.productId, row]));
-  const limits = new Map(sale.items.map((item) => [item.productId, item.perCustomerLimit ?? 0]));
+  const limits = new Map([
+    ...sale.items.map((item) => [item.productId, item.perCustomerLimit ?? 0] as const),
+    ...to.coupons.map(({ sku, limit }) => [sku, limit] as const),
+  ]);
   const skus = [...new Set([...figures.keys(), ...limits.keys()])];
   const reply = await runScript(
     redis,

@@ -35,6 +35,7 @@ const PUBLIC = [
   "POST /api/v1/auth/signup",
   "POST /api/v1/auth/verify-email",
   "POST /api/v1/orders",
+  "GET /api/v1/coupons/{code}",
   "GET /api/v1/orders/{id}",
   "POST /api/v1/orders/{id}/cancel",
   "POST /api/v1/orders/{id}/payments",

@@ -320,9 +320,12 @@ describe("who orders", () => {
     const { saleId, productId } = await shop.sale({ stock: 1 });
     const base = { saleId, items: [{ productId, quantity: 1 }] };
     const token = await accessToken(makeCustomerId());
-    for (const extra of [{ couponCode: "TEN" }, { points: 5 }]) {
+    for (const [extra, code] of [
+      [{ couponCode: "TEN" }, "COUPON_INVALID"],
+      [{ points: 5 }, "INSUFFICIENT_POINTS"],
+    ] as const) {
       expect((await order({ ...base, ...extra })).status).toBe(401);
-      expect((await order({ ...base, ...extra }, { token })).status).toBe("points" in extra ? 409 : 400);
+      expect((await order({ ...base, ...extra }, { token })).body.code).toBe(code);
     }
   });
 });

@@ -1,0 +1,38 @@
+// An order that found no use of its coupon where its buyer belongs: uses may lie in another partition, or in another sale. They
+// are brought, and the order is asked for once more; used up is said only when there are none anywhere.
+import type { PlaceOutcome } from "../admission/place.ts";
+import type { CatalogueView } from "../catalogue/view.ts";
+import { type Place, type StockTransfers, SUPPLY_WAIT_MS } from "../stock/transfers.ts";
+import type { Coupon } from "./coupon.ts";
+
+/** What came of a call for an order of this id. */
+export interface Asked {
+  readonly orderId: string;
+  readonly outcome: PlaceOutcome;
+}
+
+/** @param ask asks Redis, each time under another id: what was refused under one is refused under it */
+export async function askWithCoupon(
+  coupon: Coupon,
+  to: Place,
+  { catalogue, transfers }: { readonly catalogue: CatalogueView; readonly transfers: StockTransfers },
+  ask: () => Promise<Asked>,
+): Promise<Asked> {
+  let asked = await ask();
+  if (!isDry(asked, coupon)) return asked;
+  const deadlineMs = performance.now() + SUPPLY_WAIT_MS;
+  const places = coupon.saleIds.flatMap((saleId) =>
+    (catalogue.sale(saleId)?.partitionEpochs ?? []).map((place) => ({ ...place, saleId })),
+  );
+  while (isDry(asked, coupon)) {
+    const supply = await transfers.bring({ productId: coupon.id, to, places }, deadlineMs);
+    if (supply === "dry") break;
+    if (supply === "pending") return { ...asked, outcome: { type: "STOCK_UNAVAILABLE", cause: "COUPON" } };
+    asked = await ask();
+  }
+  return asked;
+}
+
+function isDry({ outcome }: Asked, { id }: Coupon): boolean {
+  return outcome.type === "SOLD_OUT" && outcome.productId === id;
+}
