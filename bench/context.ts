@@ -2,6 +2,7 @@
 // said before the books of its group were counted and found right.
 import { addFaults, type Faults } from "./books.ts";
 import { type Figure, Measurements, type Scenario } from "./figures.ts";
+import type { Killed } from "./groups/peers-killed.ts";
 import { type Burst, type BurstShape, runBurst, type Target } from "./load/burst.ts";
 import type { PointOf, Points, SeriesName } from "./series.ts";
 
@@ -48,6 +49,7 @@ export class Context {
   readonly options: Options;
   readonly measurements = new Measurements();
   readonly costs: Cost[] = [];
+  readonly killed: Killed[] = [];
   faults: Faults = { oversold: 0, lost: 0, duplicated: 0 };
   postgresVersion: string | undefined;
   readonly #points: Points = {};

@@ -1,6 +1,7 @@
 // What a run says: a table for people, one JSON object for programs.
 import type { Context } from "./context.ts";
 import { CONFIRMED_BUDGET, FIGURES, type Figure, RATIOS, type RatioName } from "./figures.ts";
+import type { Killed } from "./groups/peers-killed.ts";
 import type { Machine } from "./machine.ts";
 import type { Spread } from "./statistics.ts";
 
@@ -23,6 +24,7 @@ export function asJson(context: Context, machine: Machine, startedAt: Date, seco
       ),
     },
     cpu: costsOf(context),
+    ...(context.killed.length > 0 && { peersKilled: context.killed }),
     options: { ...context.options, only: [...context.options.only] },
     startedAt: startedAt.toISOString(),
     seconds: Math.round(seconds),
@@ -49,15 +51,35 @@ export function asTable(context: Context, machine: Machine): string {
   const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return [
     `${cores} cores (${cpu}), ${memoryGb} GB, ${named.join(", ")}; load before ${loadBefore}`,
-    aligned(["", "median", "", "spread", ""], figures),
+    figures.length === 0 ? undefined : aligned(["", "median", "", "spread", ""], figures),
     ratios.length === 0 ? undefined : aligned(["ratio", "median", "spread", "floor", "target", ""], ratios),
     costs.length === 0
       ? undefined
       : aligned(["processor time", "server us/req", "generator us/req", "generator busy"], costs),
+    context.killed.length === 0 ? undefined : aligned(KILLED_HEADINGS, context.killed.map(killedRow)),
     "oversold 0, lost 0, duplicated 0",
   ]
     .filter((part) => part !== undefined)
     .join("\n\n");
+}
+
+const KILLED_HEADINGS = [
+  "killed",
+  "times",
+  "acknowledged",
+  "missing",
+  "twice",
+  "oversold",
+  "stray units",
+  "unanswered",
+];
+
+function killedRow({ peer, victim, appendfsync, ...counted }: Killed): string[] {
+  const { kills, acknowledged, missing, twice, oversold, strayUnits, unanswered } = counted;
+  return [
+    `${peer}: ${victim}${victim === "redis" ? `, ${appendfsync}` : ""}`,
+    ...[kills, acknowledged, missing, twice, oversold, strayUnits, unanswered].map(String),
+  ];
 }
 
 function figuresOf({ measurements }: Context): [Figure, Spread][] {

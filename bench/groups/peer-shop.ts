@@ -1,8 +1,9 @@
 // A peer as a whole: its processes over its database and, where it has one, its Redis; its stock, and what it says was taken.
+import { Queue } from "bullmq";
 import { Redis } from "ioredis";
 import type { Faults, Tally } from "../books.ts";
 import { type Child, startChild } from "../children.ts";
-import { counterOf } from "../peers/queue.ts";
+import { counterOf, QUEUE } from "../peers/queue.ts";
 import { AMPLE } from "../shop.ts";
 import { PeerDatabase } from "./peer-database.ts";
 
@@ -34,22 +35,31 @@ export class PeerShop {
   readonly #servers: PeerServers;
   readonly #database: PeerDatabase;
   readonly #redis: Redis;
+  readonly #stock: number;
   #processes: Child<{ url: string }>[] = [];
 
-  private constructor(name: PeerName, servers: PeerServers, database: PeerDatabase) {
+  private constructor(name: PeerName, servers: PeerServers, database: PeerDatabase, stock: number) {
     this.name = name;
+    this.#stock = stock;
     this.#servers = servers;
     this.#database = database;
     this.#redis = new Redis(servers.redisUrl, { lazyConnect: true });
     this.#redis.on("error", () => undefined); // the command on it rejects
   }
 
-  /** A database of its own, and stock for any burst; no processes yet. */
-  static async create(name: PeerName, servers: PeerServers, productId: string): Promise<PeerShop> {
-    const database = await PeerDatabase.create(servers.databaseUrl, `bench_${name}`, productId);
-    const shop = new PeerShop(name, servers, database);
-    await database.setAvailable(AMPLE);
-    if (name === "bullmq") await shop.#redis.set(counterOf(productId), AMPLE);
+  /** A database of its own and its stock; no processes yet. Where units are rows, `stockUp` makes those of an ample stock. */
+  static async create(
+    name: PeerName,
+    servers: PeerServers,
+    productId: string,
+    databaseName: string = name,
+    stock: number = AMPLE,
+  ): Promise<PeerShop> {
+    const database = await PeerDatabase.create(servers.databaseUrl, `bench_${databaseName}`, productId);
+    const shop = new PeerShop(name, servers, database, stock);
+    await database.setAvailable(stock);
+    if (name === "bullmq") await shop.#redis.set(counterOf(productId), stock);
+    if (name === "pg_skip_locked" && stock < AMPLE) await database.addUnitsUntilFree(stock);
     return shop;
   }
 
@@ -57,19 +67,14 @@ export class PeerShop {
     return this.#database;
   }
 
-  /** Where it takes orders. */
-  get url(): string {
-    return this.#server.ready.url;
+  /** Where it takes orders; undefined while it does not run. */
+  get url(): string | undefined {
+    return this.#processes[0]?.ready.url;
   }
 
-  get pid(): number {
-    return this.#server.pid;
-  }
-
-  get #server(): Child<{ url: string }> {
-    const [server] = this.#processes;
-    if (!server) throw new Error(`${this.name} is not running`);
-    return server;
+  /** Of the process that takes orders. */
+  get pid(): number | undefined {
+    return this.#processes[0]?.pid;
   }
 
   async start(poolSize: number): Promise<void> {
@@ -113,6 +118,15 @@ export class PeerShop {
     await Promise.all(killed.map((child) => child.stop())); // gone when it returns
   }
 
+  /** Orders that wait for a worker, or are with one. */
+  async underWay(): Promise<number> {
+    if (this.name !== "bullmq") return 0;
+    const queue = new Queue(QUEUE, { connection: this.#redis });
+    const counts = await queue.getJobCounts("waiting", "active", "delayed", "prioritized");
+    await queue.close();
+    return Object.values(counts).reduce((sum, jobs) => sum + jobs, 0);
+  }
+
   async stop(): Promise<void> {
     await this.stopProcesses();
     this.#redis.disconnect();
@@ -124,11 +138,11 @@ export class PeerShop {
     switch (this.name) {
       case "pg_row":
       case "redis_lock":
-        return AMPLE - (await this.#database.available());
+        return this.#stock - (await this.#database.available());
       case "pg_skip_locked":
         return this.#database.unitsTaken();
       case "bullmq":
-        return AMPLE - Number(await this.#redis.get(counterOf(this.#database.productId)));
+        return this.#stock - Number(await this.#redis.get(counterOf(this.#database.productId)));
     }
   }
 

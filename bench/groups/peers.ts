@@ -119,5 +119,6 @@ export class Peers {
 }
 
 function targetOf({ name, url, pid }: PeerShop, order: Sale): Target {
+  if (url === undefined || pid === undefined) throw new Error(`${name} is not running`);
   return { name, url, pid, order, keyed: true, status: 202 };
 }

@@ -9,9 +9,10 @@ import type { OrderBody } from "./order.ts";
 /** BUSY: nothing was decided, the buyer may try again. */
 export type PeerVerdict = "ACCEPTED" | "SOLD_OUT" | "BUSY";
 
-/** Serves orders as `place` decides them; its failure is a 500 of Hono's. */
+/** Serves orders as `place` decides them; its failure is a 500, and nobody's promise. */
 export function serveOrders(place: (id: string, body: OrderBody) => Promise<PeerVerdict>): void {
   const app = new Hono();
+  app.onError((_error, c) => c.json({ code: "INTERNAL_ERROR" }, 500));
   app.post("/orders", async (c) => {
     const body = await c.req.json<OrderBody>();
     const orderTrackingId = randomUUID();

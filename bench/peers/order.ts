@@ -16,7 +16,9 @@ export interface OrderBody {
 
 export function poolOf(databaseUrl: string, connectionsMax: number): pg.Pool {
   const pool = new pg.Pool({ connectionString: databaseUrl, max: connectionsMax, idleTimeoutMillis: 0 });
-  pool.on("error", () => undefined); // the query on it rejects
+  // Idle or between two statements: the next query rejects.
+  pool.on("error", () => undefined);
+  pool.on("connect", (client) => client.on("error", () => undefined));
   return pool;
 }
 

@@ -42,7 +42,7 @@ async function free(client: pg.PoolClient, { productId, quantity }: Line): Promi
   const { rows } = await client.query<{ free: string }>({
     name: "free",
     text: `SELECT count(*) AS free
-           FROM (SELECT FROM stock_units WHERE product_id = $1 AND order_id IS NULL LIMIT $2) AS some`,
+           FROM (SELECT FROM stock_units WHERE product_id = $1 AND order_id IS NULL LIMIT $2) AS few`,
     values: [productId, quantity],
   });
   return Number(rows[0]?.free);
