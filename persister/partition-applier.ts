@@ -1,5 +1,6 @@
 // Works one leased partition: catches up from Postgres' position, then takes the batches that the reader hands it. It is
-// busy with one batch at a time; an error keeps it busy, with growing pauses, until the batch is in Postgres.
+// busy with one batch at a time, and takes one more beforehand: so its partition stays in the reader's wait meanwhile, and
+// its next entries are there the moment it is done. An error keeps it busy, with growing pauses, until the batch is in Postgres.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { type Partition, partitionName } from "../engine/keys.ts";
@@ -22,13 +23,15 @@ export interface ApplierDependencies extends ApplyDependencies {
   /** Told after each commit. */
   readonly onApplied: (at: Partition, applied: ApplyOutcome & { type: "applied" }) => void;
   /** Told when the applier can take new entries again. */
-  readonly onIdle: () => void;
+  readonly onReady: () => void;
 }
 
 export class PartitionApplier {
   readonly at: Partition;
   readonly #deps: ApplierDependencies;
   #work: Promise<void> | undefined;
+  /** What is to be done after the work at hand: a batch that was taken beforehand, or catching up. */
+  #next: (() => Promise<void>) | undefined;
   #stopped = false;
   #caughtUp = false;
   #ended = false;
@@ -40,9 +43,9 @@ export class PartitionApplier {
     this.#deps = deps;
   }
 
-  /** True when it can take new entries. */
+  /** True when it can take new entries: it is caught up, and took none beforehand. */
   get ready(): boolean {
-    return this.#caughtUp && this.#work === undefined && !this.#stopped && !this.#ended;
+    return this.#caughtUp && this.#next === undefined && !this.#stopped && !this.#ended;
   }
 
   /** True when it has suspended its partition; if that lives again, it was rebuilt, and another applier begins with it. */
@@ -50,10 +53,10 @@ export class PartitionApplier {
     return this.#ended;
   }
 
-  /** Applies everything that the log holds after Postgres' position, delivered or not. */
+  /** Applies everything that the log holds after Postgres' position, delivered or not; what was taken beforehand is in it. */
   catchUp(): void {
     this.#caughtUp = false;
-    this.#start(async () => {
+    this.#begin(async () => {
       await this.#catchUp();
       this.#caughtUp = true;
     });
@@ -61,7 +64,7 @@ export class PartitionApplier {
 
   /** Takes new entries; only when {@link ready}. */
   take(movements: readonly Movement[]): void {
-    this.#start(async () => {
+    this.#begin(async () => {
       for (const batch of batchesOf(movements)) {
         const outcome = await this.#apply(batch);
         if (outcome.type === "applied" && isWhole(batch, outcome.position)) continue;
@@ -72,17 +75,22 @@ export class PartitionApplier {
     });
   }
 
-  /** Ends after the batch under way. */
+  /** Ends after the batch under way; one that was taken beforehand stays pending. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#work;
   }
 
-  #start(work: () => Promise<void>): void {
-    if (this.#work) throw new Error(`${partitionName(this.at)} is busy`);
+  #begin(work: () => Promise<void>): void {
+    if (this.#work) {
+      this.#next = work;
+      return;
+    }
     this.#work = this.#untilDone(work).finally(() => {
-      this.#work = undefined;
-      this.#deps.onIdle();
+      const next = this.#next;
+      this.#work = this.#next = undefined;
+      if (next && !this.#stopped && !this.#ended) this.#begin(next);
+      this.#deps.onReady();
     });
   }
 

@@ -23,7 +23,10 @@ export interface PersisterTimings {
   readonly renewMs: number;
   /** Longest wait of one blocking read. */
   readonly blockMs: number;
-  /** The same while some partition is busy: how soon it is read again after it is done. */
+  /**
+   * The same while some partition has more than enough to do: how soon it is read again after that. Redis may take it for up
+   * to a turn of its timers (100 ms), in which the partition works on what it took beforehand.
+   */
   readonly busyBlockMs: number;
 }
 
@@ -49,7 +52,7 @@ export class Persister {
   readonly #untaken = new Set<string>();
   readonly #applied = { batches: 0, orders: 0 };
   #stopping = false;
-  #idle = Promise.withResolvers<void>();
+  #ready = Promise.withResolvers<void>();
   #loops: Promise<void>[] = [];
 
   constructor(deps: PersisterDependencies) {
@@ -120,9 +123,9 @@ export class Persister {
       {
         ...this.#deps,
         onApplied: (at, applied) => this.#announce(at, applied),
-        onIdle: () => {
-          this.#idle.resolve();
-          this.#idle = Promise.withResolvers();
+        onReady: () => {
+          this.#ready.resolve();
+          this.#ready = Promise.withResolvers();
         },
       },
     );
@@ -150,8 +153,8 @@ export class Persister {
       if (this.#deps.blocking.status === "ready") this.#catchUpUntaken();
       const ready = [...this.#appliers.values()].filter((applier) => applier.ready);
       if (ready.length === 0) {
-        // Go on the moment an applier is done; the timer is for new leases and for stopping.
-        await Promise.race([this.#idle.promise, sleep(this.#timings.renewMs / 10)]);
+        // Go on the moment an applier can take more; the timer is for new leases and for stopping.
+        await Promise.race([this.#ready.promise, sleep(this.#timings.renewMs / 10)]);
         continue;
       }
       const blockMs = ready.length < this.#appliers.size ? this.#timings.busyBlockMs : this.#timings.blockMs;
