@@ -46,6 +46,11 @@ export const SETTING_NAMES: readonly string[] = ENTRIES.flatMap(([name, { schema
   Object.keys(schema.shape).map((member) => `${name}.${member}`),
 );
 
+/** The environment variables that settings have. */
+export const SETTING_VARIABLES: readonly string[] = ENTRIES.flatMap(([, { variables }]) =>
+  Object.values(variables).filter((name) => name !== undefined),
+);
+
 /** Of all settings, as they hold. */
 export const allSettings = z.strictObject(eachSection(({ schema }) => schema));
 /** Of what is stored: any of the sections, any of their members, and nothing else. */
