@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { group } from "./command.ts";
 import { auditCommands } from "./commands/audit.ts";
 import { completionCommand } from "./commands/completion.ts";
+import { configCommands } from "./commands/config.ts";
 import { deadCommands } from "./commands/dead.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { exportCommand } from "./commands/export.ts";
@@ -115,10 +116,17 @@ export function createProgram(): Command {
   ]);
   webhookCommands(webhook);
 
+  const config = group("config", "what may be changed while the shop runs", [
+    "onrush config show",
+    "onrush config set pauses.orders true",
+    "onrush config apply onrush.json --dry-run",
+  ]);
+  configCommands(config);
+
   const audit = group("audit", "what operators did", ["onrush audit list --subject sale:summer"]);
   auditCommands(audit);
 
-  for (const commands of [sale, product, stock, orders, dead, jobs, users, wallet, points, webhook, audit])
+  for (const commands of [sale, product, stock, orders, dead, jobs, users, wallet, points, webhook, config, audit])
     program.addCommand(inherit(commands, program));
   statusCommand(program);
   instancesCommand(program);
