@@ -4,6 +4,7 @@
 
 import type { Position } from "../movement.ts";
 import { type CancelReason, type OrderStatus, TRANSITIONS, type Transition } from "../order-state.ts";
+import { arrayLiteral, column } from "./array-literal.ts";
 import type { Queryable } from "./database.ts";
 
 /** An order that just changed, with what its next step needs. */
@@ -82,13 +83,13 @@ export async function transition(
      )
      SELECT * FROM moved ORDER BY id`,
     values: [
-      orderIds,
+      arrayLiteral(orderIds),
       from,
       to,
       reason,
       stockState,
-      orderIds.map((id) => entries?.get(id)?.epoch ?? null),
-      orderIds.map((id) => entries?.get(id)?.seq ?? null),
+      column(orderIds, (id) => entries?.get(id)?.epoch ?? null),
+      column(orderIds, (id) => entries?.get(id)?.seq ?? null),
     ],
   });
   return result.rows;

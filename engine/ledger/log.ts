@@ -4,6 +4,7 @@ import type { Partition } from "../keys.ts";
 import type { Position } from "../movement.ts";
 import type { Address, OrderDiscounts, OrderLine, PaymentMethod } from "../order.ts";
 import type { CancelReason, OrderStatus } from "../order-state.ts";
+import { arrayLiteral, column } from "./array-literal.ts";
 import type { Queryable } from "./database.ts";
 
 export interface PartitionHead extends Position {
@@ -118,7 +119,7 @@ export async function lockOrders(db: Queryable, orderIds: readonly string[]): Pr
     text: `SELECT id, status, stock_state AS "stockState", hold_reservation AS "holdReservation",
         customer_id AS "customerId" FROM orders
       WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE`,
-    values: [orderIds],
+    values: [arrayLiteral(orderIds)],
   });
   return result.rows;
 }
@@ -142,26 +143,26 @@ export async function insertOrders(db: Queryable, at: Partition, orders: readonl
     values: [
       at.saleId,
       at.partition,
-      orders.map((order) => order.id),
-      orders.map((order) => order.epoch),
-      orders.map((order) => order.seq),
-      orders.map((order) => order.holdReservation),
-      orders.map((order) => order.customerId),
-      orders.map((order) => order.status),
-      orders.map((order) => order.reason),
-      orders.map((order) => order.version),
-      orders.map((order) => order.stockState),
-      orders.map((order) => order.price),
-      orders.map((order) => order.payable),
-      orders.map((order) => order.currency),
-      orders.map((order) => order.paymentMethod),
-      orders.map((order) => order.paymentToken),
-      orders.map((order) => order.onDecline),
-      orders.map((order) => (order.address ? JSON.stringify(order.address) : null)),
-      orders.map((order) => order.idempotencyScope),
-      orders.map((order) => order.payloadHash),
-      orders.map((order) => order.reservedUntilMs),
-      orders.map((order) => order.placedAtMs),
+      column(orders, (order) => order.id),
+      column(orders, (order) => order.epoch),
+      column(orders, (order) => order.seq),
+      column(orders, (order) => order.holdReservation),
+      column(orders, (order) => order.customerId),
+      column(orders, (order) => order.status),
+      column(orders, (order) => order.reason),
+      column(orders, (order) => order.version),
+      column(orders, (order) => order.stockState),
+      column(orders, (order) => order.price),
+      column(orders, (order) => order.payable),
+      column(orders, (order) => order.currency),
+      column(orders, (order) => order.paymentMethod),
+      column(orders, (order) => order.paymentToken),
+      column(orders, (order) => order.onDecline),
+      column(orders, (order) => (order.address ? JSON.stringify(order.address) : null)),
+      column(orders, (order) => order.idempotencyScope),
+      column(orders, (order) => order.payloadHash),
+      column(orders, (order) => order.reservedUntilMs),
+      column(orders, (order) => order.placedAtMs),
     ],
   });
   await insertLines(db, orders);
@@ -182,12 +183,12 @@ async function insertLines(db: Queryable, orders: readonly NewOrder[]): Promise<
     text: `INSERT INTO order_lines (order_id, line, product_id, product_name, quantity, unit_price)
       SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[])`,
     values: [
-      lines.map((line) => line.id),
-      lines.map((line) => line.at),
-      lines.map((line) => line.productId),
-      lines.map((line) => line.name),
-      lines.map((line) => line.quantity),
-      lines.map((line) => line.unitPrice),
+      column(lines, (line) => line.id),
+      column(lines, (line) => line.at),
+      column(lines, (line) => line.productId),
+      column(lines, (line) => line.name),
+      column(lines, (line) => line.quantity),
+      column(lines, (line) => line.unitPrice),
     ],
   });
 }
@@ -200,11 +201,11 @@ async function insertDiscounts(db: Queryable, orders: readonly NewOrder[]): Prom
     text: `INSERT INTO order_discounts (order_id, coupon_id, coupon_code, coupon_amount, points)
       SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[])`,
     values: [
-      discounts.map(({ id }) => id),
-      discounts.map(({ coupon }) => coupon?.id ?? null),
-      discounts.map(({ coupon }) => coupon?.code ?? null),
-      discounts.map(({ coupon }) => coupon?.amount ?? 0),
-      discounts.map(({ points }) => points ?? 0),
+      column(discounts, ({ id }) => id),
+      column(discounts, ({ coupon }) => coupon?.id ?? null),
+      column(discounts, ({ coupon }) => coupon?.code ?? null),
+      column(discounts, ({ coupon }) => coupon?.amount ?? 0),
+      column(discounts, ({ points }) => points ?? 0),
     ],
   });
 }
@@ -219,11 +220,11 @@ async function insertTimelines(db: Queryable, orders: readonly NewOrder[]): Prom
       SELECT n.id, n.version, n.status, n.reason, COALESCE(to_timestamp(n.at_ms / 1000.0), clock_timestamp())
       FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::bigint[]) AS n(id, version, status, reason, at_ms)`,
     values: [
-      steps.map((step) => step.id),
-      steps.map((step) => step.version),
-      steps.map((step) => step.status),
-      steps.map((step) => step.reason),
-      steps.map((step) => step.atMs),
+      column(steps, (step) => step.id),
+      column(steps, (step) => step.version),
+      column(steps, (step) => step.status),
+      column(steps, (step) => step.reason),
+      column(steps, (step) => step.atMs),
     ],
   });
 }
@@ -249,10 +250,10 @@ export async function updateStock(db: Queryable, at: Partition, rows: readonly L
     values: [
       at.saleId,
       at.partition,
-      rows.map((row) => row.productId),
-      rows.map((row) => row.allocated),
-      rows.map((row) => row.reserved),
-      rows.map((row) => row.sold),
+      column(rows, (row) => row.productId),
+      column(rows, (row) => row.allocated),
+      column(rows, (row) => row.reserved),
+      column(rows, (row) => row.sold),
     ],
   });
 }
@@ -287,18 +288,18 @@ export async function insertMovements(db: Queryable, at: Partition, rows: readon
     values: [
       at.saleId,
       at.partition,
-      rows.map((row) => row.epoch),
-      rows.map((row) => row.seq),
-      rows.map((row) => row.productId),
-      rows.map((row) => row.kind),
-      rows.map((row) => row.quantity),
-      rows.map((row) => row.refused),
-      rows.map((row) => row.atMs),
-      rows.map((row) => row.decision?.script ?? null),
-      rows.map((row) => row.decision?.available ?? null),
-      rows.map((row) => row.decision?.limit ?? null),
-      rows.map((row) => usedOf(row)),
-      rows.map((row) => row.holds),
+      column(rows, (row) => row.epoch),
+      column(rows, (row) => row.seq),
+      column(rows, (row) => row.productId),
+      column(rows, (row) => row.kind),
+      column(rows, (row) => row.quantity),
+      column(rows, (row) => row.refused),
+      column(rows, (row) => row.atMs),
+      column(rows, (row) => row.decision?.script ?? null),
+      column(rows, (row) => row.decision?.available ?? null),
+      column(rows, (row) => row.decision?.limit ?? null),
+      column(rows, (row) => usedOf(row)),
+      column(rows, (row) => row.holds),
     ],
   });
 }

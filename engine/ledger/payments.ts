@@ -4,6 +4,7 @@
 import type { PaymentGatewayName } from "../config.ts";
 import type { PaymentMethod } from "../order.ts";
 import { type OrderStatus, TRANSITIONS } from "../order-state.ts";
+import { arrayLiteral, column } from "./array-literal.ts";
 import type { Queryable } from "./database.ts";
 import { MOVED_ORDER_COLUMNS, type MovedOrder, STATUS_OF_NAMED } from "./fates.ts";
 
@@ -95,7 +96,7 @@ export async function startPayments(
        FROM moved
      )
      SELECT * FROM moved ORDER BY id`,
-    values: [orderIds, from, to, leaseMs, takenBy, provider],
+    values: [arrayLiteral(orderIds), from, to, leaseMs, takenBy, provider],
   });
   return result.rows;
 }
@@ -186,11 +187,11 @@ export async function endAttempts(db: Queryable, ended: readonly EndedAttempt[])
      )
      SELECT * FROM moved ORDER BY id`,
     values: [
-      ended.map((end) => end.orderId),
-      ended.map((end) => end.attempt),
-      ended.map((end) => end.state),
-      ended.map((end) => (end.state === "succeeded" ? end.reference : null)),
-      ended.map((end) => (end.state === "succeeded" ? null : end.code)),
+      column(ended, (end) => end.orderId),
+      column(ended, (end) => end.attempt),
+      column(ended, (end) => end.state),
+      column(ended, (end) => (end.state === "succeeded" ? end.reference : null)),
+      column(ended, (end) => (end.state === "succeeded" ? null : end.code)),
       capture.from satisfies readonly OrderStatus[],
       capture.to,
       keepAfterDecline.to,
