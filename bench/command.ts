@@ -52,8 +52,9 @@ const FULL = {
 };
 /** Minutes long or far from a quick look: in a quick run only when named. */
 const NOT_QUICK: readonly Scenario[] = [
-  ...(["limits", "latency", "rush", "carts", "connections", "persist_copy"] as const),
-  ...(["sustained", "expiry", "scale", "memory", "catalogue"] as const),
+  ...(["limits", "latency", "rush", "carts", "connections", "ack_modes", "persist_copy"] as const),
+  ...(["cold_start", "full_load", "skus"] as const),
+  ...(["sustained", "expiry", "scale", "memory", "catalogue", "peers_killed"] as const),
 ];
 /** With `--seconds`: orders that the persister gets for each. */
 const PERSIST_ORDERS_PER_SECOND = 10_000;

@@ -18,8 +18,12 @@ export interface Instance {
   stop(): Promise<void>;
 }
 
+export type AckMode = "fast" | "fsync" | "replicated" | "postgres";
+
 export interface InstanceOptions {
   readonly roles: string;
+  /** `fsync` when absent. */
+  readonly ackMode?: AckMode;
   /** The payment provider runs within the worker's process. */
   readonly gatewayInProcess?: boolean;
   /** The servers of another instance instead of its own. */
@@ -31,11 +35,12 @@ export const ADMIN = { email: "bench@onrush.local", password: "benchmark-only" }
 /** What access tokens are signed with, so that a crowd of members needs no hour of passwords. */
 export const JWT_SECRET = "benchmark-only, and of a length that is taken";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
+export const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const READY_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
 
-export async function startInstance({ roles, servers, gatewayInProcess = false }: InstanceOptions): Promise<Instance> {
+export async function startInstance(options: InstanceOptions): Promise<Instance> {
+  const { roles, ackMode = "fsync", servers, gatewayInProcess = false } = options;
   const dataDir = mkdtempSync(path.join(tmpdir(), "onrush-bench-"));
   chmodSync(dataDir, 0o711); // Postgres runs as another account when this is root
   const logFile = path.join(dataDir, "instance.log");
@@ -44,8 +49,8 @@ export async function startInstance({ roles, servers, gatewayInProcess = false }
     spawn(process.execPath, ["--import", path.join(ROOT, "bench/lifeline.ts"), path.join(ROOT, "runtime/start.ts")], {
       stdio: ["ignore", log, log, "ipc"],
       env: {
-        ...ownEnvironment(),
-        ...settings(dataDir, roles),
+        ...instanceEnvironment(dataDir, roles),
+        ACK_MODE: ackMode,
         PAYMENT_GATEWAY_IN_PROCESS: String(gatewayInProcess),
         ...(servers && serverSettings(servers)),
       },
@@ -66,6 +71,11 @@ export async function startInstance({ roles, servers, gatewayInProcess = false }
     await delay(POLL_MS);
   }
   return { ...(JSON.parse(readFileSync(runtimeFile, "utf8")) as Omit<Instance, "stop">), stop };
+}
+
+/** For an instance of these roles. */
+export function instanceEnvironment(dataDir: string, roles: string): Record<string, string | undefined> {
+  return { ...ownEnvironment(), ...settings(dataDir, roles) };
 }
 
 /** What a process needs from ours, and none of the settings that happen to be set here. */
@@ -97,7 +107,7 @@ function serverSettings({ redisUrl, databaseUrl }: { redisUrl: string; databaseU
 }
 
 /** With the data of a Postgres whose account cannot reach a temporary folder: DATA_DIR/postgres is then a link to it. */
-function removeData(dataDir: string): void {
+export function removeData(dataDir: string): void {
   const postgres = path.join(dataDir, "postgres");
   if (existsSync(postgres)) rmSync(realpathSync(postgres), { recursive: true, force: true });
   rmSync(dataDir, { recursive: true, force: true });

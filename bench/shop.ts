@@ -78,6 +78,12 @@ export class Shop {
     return Buffer.byteLength(text);
   }
 
+  /** Buys one unit. @returns the level of acknowledgement that the order reached */
+  async acknowledgementOf(sale: Sale): Promise<string> {
+    const response = await post(this.ordersUrl, orderBody(sale, randomUUID()));
+    return ((await response.json()) as { acknowledged: string }).acknowledged;
+  }
+
   /** Orders one unit that waits for its payment. @returns the order's id */
   async holdOne({ saleId, productId }: Sale): Promise<string> {
     const body = {

@@ -32,13 +32,13 @@ export function startProgram({ redisUrl, databaseUrl }: Instance): Promise<Progr
 /** Places orders that wait for their payment (`later`) or carry one. */
 export async function placeOrders(
   program: Program,
-  { saleId, productId }: Sale,
+  { saleId, productId, productIds }: Sale,
   orders: number,
   later: boolean,
 ): Promise<PlacedReport> {
   return await program.ask<PlacedReport>({
     type: "place",
-    sale: { saleId, productId },
+    sale: { saleId, productId, ...(productIds && { productIds }) },
     orders,
     concurrency: CONCURRENCY,
     burst: randomBytes(4).toString("hex"),

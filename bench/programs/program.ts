@@ -6,6 +6,8 @@ import { onOrder, report } from "../own-process.ts";
 export interface ProgramSale {
   readonly saleId: string;
   readonly productId: string;
+  /** All products of the sale when it has several: the orders take them in turn. */
+  readonly productIds?: readonly string[];
 }
 
 export type ProgramOrder =
@@ -79,7 +81,7 @@ async function place(
   const work = async () => {
     while (made < orders) {
       made += 1;
-      await placeOne(to, sale, buyer(burst, made), later);
+      await placeOne(to, sale, buyer(burst, made), later, made);
     }
   };
   await Promise.all(Array.from({ length: concurrency }, work));
@@ -87,7 +89,9 @@ async function place(
   return { placed: made, cpuSeconds: (cpu.user + cpu.system) / 1e6 };
 }
 
-function placeOne(to: Engine, { saleId, productId }: ProgramSale, customerId: string, later: boolean) {
+function placeOne(to: Engine, sale: ProgramSale, customerId: string, later: boolean, turn = 0) {
+  const { saleId, productIds = [sale.productId] } = sale;
+  const productId = productIds[turn % productIds.length] ?? sale.productId;
   return to.place({
     saleId,
     customerId,
