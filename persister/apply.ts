@@ -30,7 +30,7 @@ import { comparePositions, type Movement, type Position, type UnreadableLine } f
 import type { Outbox } from "../engine/outbox/outbox.ts";
 import { bookEntries, lockPoints } from "../engine/points/accounts.ts";
 import { followFates, mayHavePoints, spendEntry } from "../engine/points/order-points.ts";
-import { type PointsTiers, TIERS_DEFAULT } from "../engine/points/tiers.ts";
+import type { PointsTiers } from "../engine/points/tiers.ts";
 import { type LedgerPlan, type LedgerState, planBatch } from "./plan.ts";
 import { isMovementId } from "./planned-returns.ts";
 import { orderIdsOf, skusOf } from "./touched-rows.ts";
@@ -57,7 +57,7 @@ export type ApplyOutcome =
 export interface ApplyDependencies {
   readonly pool: pg.Pool;
   readonly outbox: Outbox;
-  /** By which confirmed orders earn points, as they are now. */
+  /** By which confirmed orders earn points, as they are now. Left out: as they are stored. */
   readonly tiers?: () => PointsTiers;
 }
 
@@ -177,7 +177,7 @@ export async function spendingIn(
 /** Writes what was planned, but for the position. */
 export async function writePlan(
   client: pg.PoolClient,
-  { outbox, tiers = () => TIERS_DEFAULT }: Pick<ApplyDependencies, "outbox" | "tiers">,
+  { outbox, tiers }: Pick<ApplyDependencies, "outbox" | "tiers">,
   at: Partition,
   plan: LedgerPlan,
 ): Promise<OrderChange[]> {
@@ -200,7 +200,7 @@ export async function writePlan(
     ...(await finish(client, "release", "released", plan.released, plan.endedAt)),
   ];
   changes.push(...ended.map(changeOf));
-  await followFates(client, ended, tiers());
+  await followFates(client, ended, tiers?.());
   await applyReturns(client, at, plan.returns, plan.returnedLines);
   await updateStock(client, at, plan.stock);
   await insertMovements(client, at, plan.movements);

@@ -23,7 +23,8 @@ await runService({ role: "persister" }, async (config, log, configuration) => {
   for (const connection of [redis, blocking, subscriber]) connection.on("error", onError);
   await Promise.all([redis, blocking, subscriber].map(connect));
 
-  const persister = new Persister({ pool, outbox, redis, blocking, log });
+  const tiers = () => configuration.current.settings.points.tiers;
+  const persister = new Persister({ pool, outbox, redis, blocking, log, tiers });
   await persister.start();
   // A sale that was just opened is worked at once instead of at the next round.
   subscriber.on("message", () => persister.refresh().catch(onError));

@@ -8,6 +8,7 @@ import { CHANNELS, type Partition, partitionName } from "../engine/keys.ts";
 import { listPartitions } from "../engine/ledger/partitions.ts";
 import type { Logger } from "../engine/log.ts";
 import type { Outbox } from "../engine/outbox/outbox.ts";
+import type { PointsTiers } from "../engine/points/tiers.ts";
 import { holderName } from "../engine/process-identity.ts";
 import { BLOCKING_GRACE_MS } from "../engine/redis/connection.ts";
 import { loadScripts } from "../engine/redis/scripts.ts";
@@ -40,6 +41,8 @@ export interface PersisterDependencies {
   readonly redis: Redis;
   readonly blocking: Redis;
   readonly log: Logger;
+  /** By which confirmed orders earn points, as they are now. */
+  readonly tiers?: () => PointsTiers;
   readonly timings?: Partial<PersisterTimings>;
 }
 

@@ -27,8 +27,8 @@ import {
 
 const POINTS_TAG = "Points";
 
-export function pointsRoutes(edge: Edge, { pool }: ApiDependencies): void {
-  const tiers = () => TIERS_DEFAULT;
+export function pointsRoutes(edge: Edge, { pool, configuration }: ApiDependencies): void {
+  const tiers = () => configuration?.current.settings.points.tiers ?? TIERS_DEFAULT;
   const knownMember = async (customerId = "") => {
     if (!(await isMemberKnown(pool, customerId))) throw unknownMember(customerId);
     return customerId;

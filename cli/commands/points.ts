@@ -6,8 +6,8 @@ import { AMOUNT_MAX } from "../../engine/money.ts";
 import { listEntries, type PointsEntry } from "../../engine/points/accounts.ts";
 import { adjustPoints, entryName } from "../../engine/points/adjustments.ts";
 import { checkPoints, type PointsBooks } from "../../engine/points/check.ts";
+import { readTiers } from "../../engine/points/section.ts";
 import { type PointsStanding, readStanding } from "../../engine/points/standing.ts";
-import { TIERS_DEFAULT } from "../../engine/points/tiers.ts";
 import { unknownMember } from "../../engine/wallet/deposits.ts";
 import { addCommand, wholeNumber, wrongValue } from "../command.ts";
 import { UsageError } from "../failure.ts";
@@ -30,7 +30,7 @@ export function pointsCommands(points: Command): void {
     run: ({ args: [who = ""], options: { limit = LIMIT_DEFAULT }, answer, terminal }) =>
       withDatabase(async ({ pool }) => {
         const customerId = await knownMember(pool, who);
-        const standing = await readStanding(pool, customerId, TIERS_DEFAULT);
+        const standing = await readStanding(pool, customerId, await readTiers(pool));
         const entries = await listEntries(pool, customerId, { limit });
         const named = entries.map((each) => ({ ...each, id: entryName(each.id) }));
         await answer({ ...standing, entries: named }, () => pointsScreen(standing, entries, terminal.columns));

@@ -2,6 +2,7 @@
 // what was set; a name that is not in it has its default, in each process by that process' own environment.
 import { z } from "zod";
 import { type Config, loadConfig } from "../config.ts";
+import { pointsSection } from "../points/section.ts";
 import type { Section, SettingIssue } from "./section.ts";
 import { logSection, ordersSection, pausesSection, paymentsSection, rateLimitSection } from "./sections.ts";
 
@@ -10,6 +11,7 @@ export const SECTIONS = {
   rateLimit: rateLimitSection,
   orders: ordersSection,
   payments: paymentsSection,
+  points: pointsSection,
   pauses: pausesSection,
   log: logSection,
 } as const;

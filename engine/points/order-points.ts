@@ -6,7 +6,8 @@ import type { Queryable } from "../ledger/database.ts";
 import type { MovedOrder } from "../ledger/fates.ts";
 import { DEFAULT_CURRENCY } from "../money.ts";
 import { bookEntries, type EntryKind, lockPoints, type NewEntry, type PointsAccount } from "./accounts.ts";
-import { type PointsTiers, pointsFor, revokedOf, TIERS_DEFAULT, tierOf } from "./tiers.ts";
+import { readTiers } from "./section.ts";
+import { type PointsTiers, pointsFor, revokedOf, tierOf } from "./tiers.ts";
 
 /** Members' ids start with `cus_`; guests have no points. */
 export function mayHavePoints(customerId: string): boolean {
@@ -23,12 +24,12 @@ export type FatedOrder = Pick<
  * Books what follows from the states that these orders have now; nothing for most states, and for guests' orders. Belongs
  * into the transaction that moved them, once for all that it has moved, after every lock of an order.
  *
- * @param tiers by which orders earn that are CONFIRMED now
+ * @param tiers by which orders earn that are CONFIRMED now; left out: those that are stored
  */
 export async function followFates(
   client: pg.ClientBase,
   orders: readonly FatedOrder[],
-  tiers: PointsTiers = TIERS_DEFAULT,
+  tiers?: PointsTiers,
 ): Promise<void> {
   const members = orders.filter((order) => mayHavePoints(order.customerId) && mayBook(order));
   if (members.length === 0) return;
@@ -45,7 +46,8 @@ export async function followFates(
     client,
     due.map(({ customerId }) => customerId),
   );
-  await bookEntries(client, withEarnings(due, accounts, tiers));
+  const isEarned = due.some(({ kind }) => kind === "earn");
+  await bookEntries(client, isEarned ? withEarnings(due, accounts, tiers ?? (await readTiers(client))) : due);
 }
 
 /** Points that an order asks for when it enters the ledger. */

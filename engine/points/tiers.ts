@@ -9,11 +9,12 @@ export interface PointsTier {
   readonly rate: number;
 }
 
-/** Lowest first; the first is from 0. */
-export type PointsTiers = readonly [PointsTier, ...PointsTier[]];
+/** Lowest first; the first is from 0. At least one. */
+export type PointsTiers = readonly PointsTier[];
 
+const BRONZE: PointsTier = { name: "bronze", from: 0, rate: 100 };
 export const TIERS_DEFAULT: PointsTiers = [
-  { name: "bronze", from: 0, rate: 100 },
+  BRONZE,
   { name: "silver", from: 300_000, rate: 200 },
   { name: "gold", from: 1_000_000, rate: 300 },
 ];
@@ -22,7 +23,7 @@ export const RATE_WHOLE = 10_000;
 
 /** The tier of a member who has spent so much. */
 export function tierOf(tiers: PointsTiers, spend: number): PointsTier {
-  return tiers.findLast(({ from }) => from <= spend) ?? tiers[0];
+  return tiers.findLast(({ from }) => from <= spend) ?? tiers[0] ?? BRONZE;
 }
 
 /** The tier above, if there is one. */

@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { AMOUNT_MAX } from "../../../engine/money.ts";
+import { pointsSection } from "../../../engine/points/section.ts";
 import { pointsFor, revokedOf, TIERS_DEFAULT, tierAbove, tierOf } from "../../../engine/points/tiers.ts";
 
 describe("tiers", () => {
@@ -18,9 +19,34 @@ describe("tiers", () => {
   });
 });
 
+describe("the setting", () => {
+  const silver = { name: "silver", from: 100, rate: 200 };
+  const bronze = { name: "브론즈 1", from: 0, rate: 0 };
+  const issues = (tiers: unknown) => {
+    const read = pointsSection.schema.safeParse({ tiers });
+    return read.success ? pointsSection.check?.(read.data).map(({ path }) => path) : "refused";
+  };
+  test.each([
+    [[bronze, silver], []],
+    [TIERS_DEFAULT, []],
+    [[silver], ["tiers.0.from"]],
+    [[bronze, silver, { ...silver, name: "gold" }], ["tiers.2.from"]],
+    [[bronze, { ...silver, name: bronze.name }], ["tiers.1.name"]],
+    [[], "refused"],
+    [[{ ...bronze, rate: 10_001 }], "refused"],
+    [[{ ...bronze, rate: 0.5 }], "refused"],
+    [[{ ...bronze, from: -1 }], "refused"],
+    [[{ ...bronze, name: "" }], "refused"],
+    [[{ ...bronze, colour: "red" }], "refused"],
+    [Array.from({ length: 21 }, (_, i) => ({ name: `t${i}`, from: i, rate: 1 })), "refused"],
+  ])("%j: %j", (tiers, expected) => {
+    expect(issues(tiers)).toEqual(expected);
+  });
+});
+
 describe("points", () => {
   test("are the exact share, rounded down", () => {
-    const [bronze, , gold = bronze] = TIERS_DEFAULT;
+    const [bronze, gold] = [tierOf(TIERS_DEFAULT, 0), tierOf(TIERS_DEFAULT, AMOUNT_MAX)];
     expect([0, 99, 100, 199, 5_000].map((payable) => pointsFor(payable, bronze))).toEqual([0, 0, 1, 1, 50]);
     expect(pointsFor(AMOUNT_MAX - 1, gold)).toBe(29_999_999_999);
     expect(pointsFor(AMOUNT_MAX, { ...gold, rate: 10_000 })).toBe(AMOUNT_MAX);
