@@ -43,14 +43,25 @@ export async function isBeingBrought(db: Queryable, productId: string, to: Parti
   return result.rowCount === 1;
 }
 
-/** Whether units of the product are on their way: taken somewhere and not yet allocated, or allocated and not yet delivered. */
-export async function isInTransit(db: Queryable, productId: string): Promise<boolean> {
-  const result = await db.query<{ inTransit: boolean }>(
-    `SELECT EXISTS (SELECT FROM stock_transfers WHERE product_id = $1 AND state = 'open')
-       OR EXISTS (SELECT FROM allocations WHERE product_id = $1 AND applied_seq IS NULL AND quantity > 0) AS "inTransit"`,
+/** What may still bring units of a product somewhere, by the ledger. */
+export interface OnTheWay {
+  /** Units are taken somewhere, and not allocated yet. */
+  readonly isTransferred: boolean;
+  /** Transfers that there have ever been: a number that only grows. */
+  readonly transfers: number;
+  /** Increases that have not come back through the log; Redis may have them. */
+  readonly increases: readonly (Partition & { readonly movementId: string })[];
+}
+
+export async function readOnTheWay(db: Queryable, productId: string): Promise<OnTheWay> {
+  const result = await db.query<OnTheWay>(
+    `SELECT EXISTS (SELECT FROM stock_transfers WHERE product_id = $1 AND state = 'open') AS "isTransferred",
+       (SELECT count(*) FROM stock_transfers WHERE product_id = $1)::int AS transfers,
+       COALESCE((SELECT json_agg(json_build_object('saleId', sale_id, 'partition', partition, 'movementId', movement_id))
+         FROM allocations WHERE product_id = $1 AND applied_seq IS NULL AND quantity > 0), '[]') AS increases`,
     [productId],
   );
-  return result.rows[0]?.inTransit ?? false;
+  return result.rows[0] ?? { isTransferred: false, transfers: 0, increases: [] };
 }
 
 /** Transfers that nobody has worked on for so long, oldest first. */

@@ -291,6 +291,11 @@ export class PartitionStock {
     return figures.map((figure) => (figure === null ? undefined : Number(figure)));
   }
 
+  /** Whether Redis has taken a movement of restock.lua or take-back.lua. */
+  async hasMoved(partition: Partition, movementId: string): Promise<boolean> {
+    return (await this.#redis.hexists(partitionKeys(partition).movements, movementId)) === 1;
+  }
+
   async #moveHolds(
     script: "settle" | "release",
     partition: Partition,

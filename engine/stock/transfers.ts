@@ -9,10 +9,10 @@ import {
   depositTransfer,
   findDeposit,
   isBeingBrought,
-  isInTransit,
   noteTransferAnswer,
   noteTransferCall,
   openTransfer,
+  readOnTheWay,
   type StockTransfer,
   voidTransfer,
 } from "../ledger/transfers.ts";
@@ -42,6 +42,7 @@ export const SUPPLY_WAIT_MS = 250;
 const TRANSFER_MS_MAX = 2_000;
 const POLL_MS = 5;
 const ROUNDS_MAX = 5;
+const SETTLED_MAX = 10_000;
 /** A call of the script that was not answered may still arrive within this time. */
 export const CALL_MAY_ARRIVE_MS = 15_000;
 const ACTOR = "onrush";
@@ -51,6 +52,8 @@ export class StockTransfers {
   readonly #stock: PartitionStock;
   readonly #onError: (error: unknown) => void;
   readonly #running = new Map<string, Promise<Supply>>();
+  /** Products of one partition that has all its units: nothing will ever be on its way to it. */
+  readonly #settled = new Set<string>();
 
   constructor(pool: pg.Pool, stock: PartitionStock, onError: (error: unknown) => void) {
     this.#pool = pool;
@@ -84,6 +87,7 @@ export class StockTransfers {
 
   async #bring({ productId, to, places }: Need): Promise<Supply> {
     const endMs = performance.now() + TRANSFER_MS_MAX;
+    let settledAt: number | undefined;
     for (let failed = 0; failed < ROUNDS_MAX; ) {
       const units = await this.#stock.availableOf(places, productId);
       const here = places.findIndex((place) => partitionName(place) === partitionName(to));
@@ -92,10 +96,19 @@ export class StockTransfers {
       const richest = places[units.indexOf(most)];
       if (most === 0 || !richest) {
         // A partition that Redis does not have may have units again after its rebuild.
-        const isKnown = units.every((count) => count !== undefined);
-        if (isKnown && !(await isInTransit(this.#pool, productId))) return "dry";
-        if (!isKnown || performance.now() >= endMs) return "pending";
-        await sleep(POLL_MS);
+        if (units.includes(undefined)) return "pending";
+        if (places.length === 1 && this.#settled.has(productId)) return "dry";
+        // Nothing was on its way before this look, and nothing after it, and no transfer was begun in between.
+        const before = settledAt;
+        settledAt = await this.#settledAt(productId);
+        if (settledAt !== undefined && settledAt === before) {
+          if (places.length === 1) this.#noteSettled(productId);
+          return "dry";
+        }
+        if (settledAt === undefined) {
+          if (performance.now() >= endMs) return "pending";
+          await sleep(POLL_MS);
+        }
         continue;
       }
       const id = randomUUID();
@@ -110,6 +123,19 @@ export class StockTransfers {
       failed += 1;
     }
     return "pending";
+  }
+
+  /** How many transfers there have been, while nothing is on its way that Redis does not have; else `undefined`. */
+  async #settledAt(productId: string): Promise<number | undefined> {
+    const { isTransferred, transfers, increases } = await readOnTheWay(this.#pool, productId);
+    if (isTransferred) return undefined;
+    const moved = await Promise.all(increases.map((increase) => this.#stock.hasMoved(increase, increase.movementId)));
+    return moved.includes(false) ? undefined : transfers;
+  }
+
+  #noteSettled(productId: string): void {
+    if (this.#settled.size >= SETTLED_MAX) this.#settled.clear();
+    this.#settled.add(productId);
   }
 
   /** Another process brings it. */
