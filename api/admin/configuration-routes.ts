@@ -28,7 +28,7 @@ import { ADMIN_TAG } from "./audit-routes.ts";
 const PATH = "/api/v1/admin/config";
 const VERSION_MAX = 2_147_483_647;
 
-const stored = storedSettings.openapi({ description: "Only what was set, by whomever; the rest has its default" });
+const stored = storedSettings.describe("Only what was set, by whomever; the rest has its default");
 const change = {
   version: z.int(),
   settings: stored,
@@ -43,7 +43,7 @@ const configurationSchema = z
     changedAt: z.string().nullable(),
     changedBy: z.string().nullable(),
     reason: z.string().nullable(),
-    settings: allSettings.openapi({ description: "What holds with this stored" }),
+    settings: allSettings.describe("What holds with this stored"),
     stored,
     origins: z
       .record(z.string(), z.record(z.string(), z.enum(["default", "environment", "stored"])))
@@ -98,7 +98,7 @@ export function configurationRoutes(edge: Edge, { pool, configuration }: ApiDepe
       access: "admin",
       headers: ifMatchHeader,
       query: reasonQuery,
-      body: settingsPatch.openapi("ConfigurationPatch"),
+      body: settingsPatch,
       answers,
       refusals: ["INVALID_STATE"],
     },

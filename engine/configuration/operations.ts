@@ -45,7 +45,8 @@ export async function readConfiguration(db: Queryable): Promise<StoredConfigurat
 /**
  * Merges a JSON merge patch into what is stored: null takes a setting, or a section, back to its default.
  *
- * @throws OnrushError with `VALIDATION` and every finding; `INVALID_STATE`: another version than the expected one holds
+ * @throws OnrushError with `VALIDATION` and every finding; `INVALID_STATE`: another version than the expected one holds, or
+ *   what is stored has names that are not known here
  */
 export async function patchConfiguration(
   pool: pg.Pool,
@@ -53,7 +54,10 @@ export async function patchConfiguration(
   by: ConfigurationOperator,
 ): Promise<StoredConfiguration> {
   const checked = conforming(settingsPatch, patch);
-  return await store(pool, "config.change", by, async (_, { settings }) => mergePatch(settings, checked));
+  return await store(pool, "config.change", by, async (_, { settings }) => {
+    refuseUnknown(settings);
+    return checkDocument(mergePatch(settings, checked));
+  });
 }
 
 /** Stores a whole document, as `config export` writes it: what is not in it has its default. @throws as a patch does */
@@ -110,6 +114,17 @@ async function store(
     await notifyVersion(client, version);
     return stored;
   });
+}
+
+/** A patch keeps what it does not name, which can only be done with what is known: a later version may have stored more. */
+function refuseUnknown(settings: StoredSettings): void {
+  const read = storedSettings.safeParse(settings);
+  const unknown = (read.error?.issues ?? []).filter(({ code }) => code === "unrecognized_keys");
+  if (unknown.length === 0) return;
+  throw new OnrushError(
+    "INVALID_STATE",
+    "What is stored has names that this version does not know; store it as a whole.",
+  );
 }
 
 /** A provider can be chosen while every worker that runs knows how to reach it; the environment's own needs no asking. */
