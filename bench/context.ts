@@ -57,8 +57,11 @@ export class Context {
   #held: string[] = [];
   #isCounted = true;
 
-  constructor(options: Options) {
+  readonly #write: (line: string) => void;
+
+  constructor(options: Options, write: (line: string) => void = (line) => process.stderr.write(`${line}\n`)) {
     this.options = options;
+    this.#write = write;
   }
 
   wants(...scenarios: Scenario[]): boolean {
@@ -66,7 +69,7 @@ export class Context {
   }
 
   say(line: string): void {
-    process.stderr.write(`${line}\n`);
+    this.#write(line);
   }
 
   record(round: string, figure: Figure, value: number): void {

@@ -5,9 +5,9 @@ import { fileURLToPath } from "node:url";
 import { CommanderError } from "commander";
 import { endChildren } from "./children.ts";
 import { parseCommand } from "./command.ts";
-import { Context, hasFaults, type Options } from "./context.ts";
+import { Context, type Options } from "./context.ts";
 import { describeMachine } from "./machine.ts";
-import { asJson, asTable } from "./report.ts";
+import { outcomeOf } from "./outcome.ts";
 import { runScenarios } from "./run.ts";
 
 const RESULTS = fileURLToPath(new URL("results", import.meta.url));
@@ -37,22 +37,15 @@ async function main(argv: readonly string[]): Promise<number> {
     stopped.cancel();
     await endChildren();
   }
-  if (hasFaults(context.faults)) {
-    context.say(`The books are wrong, so there are no figures: ${JSON.stringify(context.faults)}`);
-    return 1;
-  }
-  const versions = { ...machine.versions, ...(context.postgresVersion && { postgres: context.postgresVersion }) };
   const seconds = (Date.now() - startedAt.getTime()) / 1_000;
-  const result = asJson(context, { ...machine, versions }, startedAt, seconds);
-  mkdirSync(RESULTS, { recursive: true });
-  writeFileSync(
-    `${RESULTS}/${startedAt.toISOString().replaceAll(":", "-")}.json`,
-    `${JSON.stringify(result, null, 2)}\n`,
-  );
-  process.stdout.write(
-    options.json ? `${JSON.stringify(result)}\n` : `\n${asTable(context, { ...machine, versions })}\n`,
-  );
-  return 0;
+  const { exitCode, result, text } = outcomeOf(context, machine, startedAt, seconds);
+  if (result) {
+    mkdirSync(RESULTS, { recursive: true });
+    const file = `${RESULTS}/${startedAt.toISOString().replaceAll(":", "-")}.json`;
+    writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
+    process.stdout.write(text);
+  }
+  return exitCode;
 }
 
 function stopOnSignalOrTimeout(timeLimitMs: number): { promise: Promise<never>; cancel(): void } {

@@ -23,6 +23,7 @@ export function asJson(context: Context, machine: Machine, startedAt: Date, seco
         ratios.map(([name, { samples }]) => [name, samples.map((ratio) => Number(ratio.toFixed(3)))]),
       ),
     },
+    series: context.points,
     cpu: costsOf(context),
     ...(context.killed.length > 0 && { peersKilled: context.killed }),
     options: { ...context.options, only: [...context.options.only] },

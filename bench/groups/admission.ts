@@ -1,6 +1,6 @@
 // Admission alone: an API with its Redis and Postgres and nobody who takes the log away, as when the persister has a
-// machine of its own. No-op, accepted, sold out, one after the other in each round, every other round backwards, so that a
-// machine that gets slower or faster favours none of them.
+// machine of its own. Accepted and sold out, one after the other in each round and the no-op before each, every other round
+// backwards, so that a machine that gets slower or faster favours none of them.
 import { Books, type Tally } from "../books.ts";
 import { type Child, startChild } from "../children.ts";
 import type { Context } from "../context.ts";
@@ -49,6 +49,9 @@ export async function measureAdmission(context: Context, instance: Instance, sho
       target: { ...api, name: "soldout_keyed", order: soldOut, keyed: true, status: 409 },
     });
   }
+  const [first, ...others] = turns;
+  const alternated =
+    first?.figure === "noop_rps" && others.length > 0 ? others.flatMap((turn) => [first, turn]) : turns;
   const count = (target: Target, { answered, sent }: Tally) => {
     if (target !== accept) return;
     tally.answered += answered;
@@ -57,7 +60,7 @@ export async function measureAdmission(context: Context, instance: Instance, sho
   try {
     for (const { target } of turns) count(target, await context.burst(target, { seconds: WARM_UP_SECONDS }));
     for (let round = 1; round <= context.options.shortRounds; round += 1) {
-      for (const { figure, target } of round % 2 === 1 ? turns : turns.toReversed()) {
+      for (const { figure, target } of round % 2 === 1 ? alternated : alternated.toReversed()) {
         count(target, await context.measure(`admission ${round}`, figure, target));
       }
     }

@@ -5,6 +5,7 @@ import type { Context } from "../context.ts";
 import { untilApplied, untilFinished } from "../draining.ts";
 import type { Instance } from "../instance.ts";
 import type { Target } from "../load/burst.ts";
+import { cpuMeter } from "../machine.ts";
 import type { Sale, Shop } from "../shop.ts";
 import { noopTarget, startNoop } from "./admission.ts";
 import { Peers } from "./peers.ts";
@@ -28,7 +29,8 @@ export async function measureEverything(context: Context, instance: Instance, sh
       const name = `everything ${round}`;
       if (noop) await context.measure(name, "noop_rps", noopTarget(noop, warmUpSale));
       if (context.wants("accept_all")) {
-        await burstAndDrain(context, books, name, acceptTarget(instance, shop, await shop.openSale(`bench ${name}`)));
+        const target = acceptTarget(instance, shop, await shop.openSale(`bench ${name}`));
+        await burstAndDrain(context, instance, books, name, target);
       }
       await peers.measure(context, name, round);
     }
@@ -43,8 +45,15 @@ function acceptTarget(instance: Instance, shop: Shop, sale: Sale): Target & { or
   return { name: "accept_all", url: shop.ordersUrl, pid, order: sale, keyed: true, status: 202 };
 }
 
-async function burstAndDrain(context: Context, books: Books, round: string, target: Target & { order: Sale }) {
+async function burstAndDrain(
+  context: Context,
+  instance: Instance,
+  books: Books,
+  round: string,
+  target: Target & { order: Sale },
+): Promise<void> {
   const sale = target.order;
+  const spent = cpuMeter(instance.pids);
   const startedAt = performance.now();
   const burst = await context.measure(round, "accept_all_rps", target, { seconds: context.options.burstSeconds });
   const drainStartsAt = await books.now();
@@ -54,6 +63,9 @@ async function burstAndDrain(context: Context, books: Books, round: string, targ
   await untilApplied(books, [sale]); // the movements of the last payments
   const seconds = (performance.now() - startedAt) / 1_000;
   context.record(round, "accept_all_drained_rps", burst.answered / seconds);
+  for (const [process, cpuSeconds] of Object.entries(spent())) {
+    context.point("processors", { process, usPerOrder: (cpuSeconds / burst.answered) * 1e6 });
+  }
   context.record(round, "confirmed_ops", await confirmedPerSecond(books, sale, drainStartsAt));
   context.audit("accept_all, in Redis", await books.auditAdmission(sale, burst));
   context.audit("accept_all, in the ledger", await books.auditLedger(sale, burst));

@@ -1,4 +1,5 @@
-// The engine as a library: a program that places orders through it as fast as it answers, without HTTP.
+// The engine as a library: a program that places orders through it as fast as it answers, without HTTP, as often as it is told.
+// The first order it is given opens the engine.
 import { createEngine } from "../../engine/index.ts";
 import { onOrder, report } from "../own-process.ts";
 
@@ -28,14 +29,18 @@ export interface PlacerReport {
 /** Compiled code and connections as in a program that has been running. */
 const WARM_UP_ORDERS = 5_000;
 
+let engine: Awaited<ReturnType<typeof createEngine>> | undefined;
+
 onOrder<PlacerOrder>(async (order) => {
   const { redisUrl, databaseUrl, concurrency, single } = order;
-  const engine = await createEngine({
+  const isFirst = engine === undefined;
+  engine ??= await createEngine({
     redisUrl,
     databaseUrl,
     receiptSecret: "r".repeat(32),
     admission: { backlogMax: 0, ...(single && { ordersPerCallMax: 1, callsInFlightMax: concurrency }) },
   });
+  const to = engine;
   let made = 0;
   let placed = 0;
   const placeUntil = async (isOver: () => boolean) => {
@@ -43,7 +48,7 @@ onOrder<PlacerOrder>(async (order) => {
       made += 1;
       const buyer = `${order.burst}-0000-4000-8000-${made.toString(16).padStart(12, "0")}`;
       const { saleId, productId } = order;
-      await engine.place({
+      await to.place({
         saleId,
         customerId: buyer,
         idempotencyKey: buyer,
@@ -56,13 +61,12 @@ onOrder<PlacerOrder>(async (order) => {
   const concurrently = (isOver: () => boolean) =>
     Promise.all(Array.from({ length: concurrency }, () => placeUntil(isOver)));
 
-  const warmUp = Math.min(WARM_UP_ORDERS, Math.floor(order.ordersMax / 2));
+  const warmUp = isFirst ? Math.min(WARM_UP_ORDERS, Math.floor(order.ordersMax / 2)) : 0;
   await concurrently(() => made >= warmUp);
   const before = placed;
   const startedAt = performance.now();
   const endsAt = startedAt + order.seconds * 1_000;
   await concurrently(() => made >= order.ordersMax || performance.now() >= endsAt);
   const seconds = (performance.now() - startedAt) / 1_000;
-  await engine.close();
   report({ placed, measured: placed - before, seconds } satisfies PlacerReport);
 });
