@@ -28,6 +28,7 @@ const COMMANDS = {
   demo: { entry: "demo/main.ts", redis: "always", dotenv: false },
   client: { entry: "api/operations/client/main.ts", redis: "never", dotenv: false },
   bench: { entry: "bench/main.ts", redis: "always", dotenv: false },
+  "bench:platforms": { entry: "bench/platforms/main.ts", redis: "never", dotenv: false },
   chaos: { entry: "test/chaos/main.ts", redis: "always", dotenv: false },
   "chaos:mutants": { entry: "test/chaos/mutants/main.ts", redis: "always", dotenv: false },
   model: { entry: "test/model/main.ts", redis: "always", dotenv: false },
