@@ -4,6 +4,7 @@ import { group } from "./command.ts";
 import { auditCommands } from "./commands/audit.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { configCommands } from "./commands/config.ts";
+import { couponCommands } from "./commands/coupon.ts";
 import { deadCommands } from "./commands/dead.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { exportCommand } from "./commands/export.ts";
@@ -110,6 +111,12 @@ export function createProgram(): Command {
   ]);
   pointsCommands(points);
 
+  const coupon = group("coupon", "what takes something off an order's price", [
+    "onrush coupon create SUMMER --amount 5000 --limit 100 --sale summer",
+    "onrush coupon show SUMMER",
+  ]);
+  couponCommands(coupon);
+
   const webhook = group("webhook", "where events of orders are sent, and what became of them", [
     "onrush webhook list",
     "onrush webhook deliveries <endpoint> --state dead",
@@ -126,7 +133,21 @@ export function createProgram(): Command {
   const audit = group("audit", "what operators did", ["onrush audit list --subject sale:summer"]);
   auditCommands(audit);
 
-  for (const commands of [sale, product, stock, orders, dead, jobs, users, wallet, points, webhook, config, audit])
+  for (const commands of [
+    sale,
+    product,
+    stock,
+    orders,
+    dead,
+    jobs,
+    users,
+    wallet,
+    coupon,
+    points,
+    webhook,
+    config,
+    audit,
+  ])
     program.addCommand(inherit(commands, program));
   statusCommand(program);
   instancesCommand(program);

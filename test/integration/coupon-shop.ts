@@ -76,6 +76,6 @@ export async function openCouponShop() {
       transaction(pool, (client) =>
         openRefund(client, shop.outbox, { orderId, restock: true, actor: "test", ...request }),
       ),
-    expectSound: async () => expect(await checkCoupons(pool)).toEqual([]),
+    expectSound: async () => expect((await checkCoupons(pool)).findings).toEqual([]),
   };
 }
