@@ -2,6 +2,7 @@
 // operator. For people who look; nothing is decided by it.
 import { saleState } from "../catalogue/sale-state.ts";
 import { listSales, type Sale } from "../catalogue/sales.ts";
+import { readConfiguration, type StoredConfiguration } from "../configuration/operations.ts";
 import type { Partition } from "../keys.ts";
 import type { OrderStatus } from "../order-state.ts";
 import type { PartitionSnapshot, PartitionStock } from "../stock/partition-stock.ts";
@@ -51,7 +52,8 @@ export async function readOverview(db: Queryable, stock: PartitionStock | undefi
   const oldestUnfinished = await findOldestUnfinished(db);
   const openDeadLetters = await countOpenDeadLetters(db);
   const refunds = await countOpenRefunds(db);
-  const found = findings(sales, openDeadLetters, refunds, stock !== undefined);
+  const paused = pauseFindings(await readConfiguration(db));
+  const found = [...findings(sales, openDeadLetters, refunds, stock !== undefined), ...paused];
   return { sales, orders, oldestUnfinished, openDeadLetters, refunds, findings: found };
 }
 
@@ -149,6 +151,12 @@ async function countOpenDeadLetters(db: Queryable): Promise<number> {
     "SELECT count(*)::int AS count FROM dead_letters WHERE state = 'open'",
   );
   return result.rows[0]?.count ?? 0;
+}
+
+/** What stands still because somebody wanted it so, and may have forgotten. */
+function pauseFindings({ version, settings }: StoredConfiguration): string[] {
+  const paused = Object.entries(settings.pauses ?? {}).flatMap(([name, isPaused]) => (isPaused ? [name] : []));
+  return paused.map((name) => `Paused by version ${version} of the configuration: ${name}.`);
 }
 
 /** A refund that is under way for longer than this waits for a provider that does not answer. */

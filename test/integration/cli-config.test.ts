@@ -2,6 +2,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test, vi } from "vitest";
+import { readOverview } from "../../engine/ledger/overview.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 import { scratchFolder } from "../support/scratch.ts";
 import { runCli } from "./cli-shop.ts";
@@ -83,6 +84,15 @@ test("a file is exported, applied as a whole, planned first, and the same when n
   expect((await onrush("export")).out).toBe(readFileSync(exported, "utf8"));
   expect(await json("rollback", "0", "--yes")).toMatchObject({ version: 7 });
   expect(await json("show")).toMatchObject({ stored: {} });
+});
+
+test("what is paused is among what an operator should look at", async () => {
+  await json("set", "pauses.webhooks", "true", "--yes");
+  const { findings } = await readOverview(database.pool, undefined);
+  const { version } = await json<{ version: number }>("show");
+  expect(findings).toContain(`Paused by version ${version} of the configuration: webhooks.`);
+  await json("unset", "pauses", "--yes");
+  expect((await readOverview(database.pool, undefined)).findings.join()).not.toContain("Paused");
 });
 
 test("a bad file is refused whole, by what is wrong in it", async () => {
