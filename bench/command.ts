@@ -14,6 +14,7 @@ Examples:
   npm run bench -- --quick                        all of the contract; under five minutes
   npm run bench -- --quick --json > figures.json  one JSON object on stdout, progress on stderr
   npm run bench -- --only noop,accept --repeat 5  one ratio, five times
+  npm run bench -- --report bench/results/X.json  these figures into docs/BENCHMARKS.md, over those of earlier runs
 
 A ratio needs both of its scenarios. Results are kept in bench/results/. Exit code 1: something was oversold, lost or
 duplicated, or a scenario failed; no figures are printed then.`;
@@ -71,6 +72,10 @@ export function parseCommand(argv: readonly string[]): Options {
     .option("--only <scenarios>", "comma-separated; default all", scenarios)
     .option("--seconds <n>", "seconds of one measurement", wholeNumber(1, 600))
     .option("--repeat <n>", "rounds", wholeNumber(1, 50))
+    .option(
+      "--report [results...]",
+      "measure nothing: plots and tables of docs/BENCHMARKS.md, from these results files",
+    )
     .option("--connections <n>", `connections of the load generator (default ${CONNECTIONS})`, wholeNumber(1, 4_096))
     .addHelpText("after", EXAMPLES)
     .exitOverride();
@@ -81,6 +86,7 @@ export function parseCommand(argv: readonly string[]): Options {
     seconds?: number;
     repeat?: number;
     connections?: number;
+    report?: true | string[];
   }>();
   const shape = given.quick ? QUICK : FULL;
   return {
@@ -104,6 +110,7 @@ export function parseCommand(argv: readonly string[]): Options {
     socketOrdersPerSecond: shape.socketOrdersPerSecond,
     socketSeconds: given.seconds ?? shape.socketSeconds,
     connections: given.connections ?? CONNECTIONS,
+    ...(given.report !== undefined && { report: given.report === true ? [] : given.report }),
   };
 }
 

@@ -35,6 +35,8 @@ export interface Options {
   readonly socketOrdersPerSecond: number;
   readonly socketSeconds: number;
   readonly connections: number;
+  /** Results files to write the report from, instead of measuring. */
+  readonly report?: readonly string[];
 }
 
 /** What bursts cost in processor time, and how busy the generator was. */

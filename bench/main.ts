@@ -1,15 +1,18 @@
 // `npm run bench`: measures, counts, and only then speaks. Exit code 0 when the books are right, whatever the figures;
 // 1 when they are not or a scenario failed; 2 for arguments that cannot be understood.
 import { mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { CommanderError } from "commander";
 import { endChildren } from "./children.ts";
 import { parseCommand } from "./command.ts";
 import { Context, type Options } from "./context.ts";
+import { writeReport } from "./document/write.ts";
 import { describeMachine } from "./machine.ts";
 import { outcomeOf } from "./outcome.ts";
 import { runScenarios } from "./run.ts";
 
+const DOCS = fileURLToPath(new URL("../docs", import.meta.url));
 const RESULTS = fileURLToPath(new URL("results", import.meta.url));
 /** However it goes, a run ends. */
 const TIME_LIMIT_MS = { quick: 15 * 60_000, full: 90 * 60_000 };
@@ -24,6 +27,7 @@ async function main(argv: readonly string[]): Promise<number> {
     if (!(error instanceof CommanderError)) throw error;
     return error.exitCode === 0 ? 0 : 2;
   }
+  if (options.report) return await report(options.report);
   const stopped = stopOnSignalOrTimeout(options.quick ? TIME_LIMIT_MS.quick : TIME_LIMIT_MS.full);
   const context = new Context(options);
   const machine = describeMachine();
@@ -46,6 +50,17 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(text);
   }
   return exitCode;
+}
+
+async function report(results: readonly string[]): Promise<number> {
+  try {
+    for (const file of await writeReport(DOCS, results))
+      process.stdout.write(`${path.relative(process.cwd(), file)}\n`);
+    return 0;
+  } catch (error) {
+    process.stderr.write(`No report: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
 }
 
 function stopOnSignalOrTimeout(timeLimitMs: number): { promise: Promise<never>; cancel(): void } {
