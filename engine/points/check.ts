@@ -61,17 +61,18 @@ async function wrongAccounts(client: pg.ClientBase): Promise<string[]> {
   );
 }
 
-/** Entries after which the account had something else than is written there. */
+/** Entries after which the account had something else than is written there, or that spent more than there was. */
 async function wrongEntries(client: pg.ClientBase): Promise<string[]> {
   const result = await client.query<{ id: number; balance: number; sum: number }>(
     `SELECT id, balance, sum FROM (
-       SELECT id, balance, sum(amount) OVER (PARTITION BY customer_id ORDER BY id)::bigint AS sum FROM points_entries
-     ) told WHERE balance <> sum ORDER BY id LIMIT $1`,
+       SELECT id, kind, balance, sum(amount) OVER (PARTITION BY customer_id ORDER BY id)::bigint AS sum FROM points_entries
+     ) told WHERE balance <> sum OR (kind = 'spend' AND balance < 0) ORDER BY id LIMIT $1`,
     [FINDINGS_MAX],
   );
-  return result.rows.map(
-    ({ id, balance, sum }) =>
-      `Entry ${id} says that ${balance} points were left; the entries up to it sum up to ${sum}.`,
+  return result.rows.map(({ id, balance, sum }) =>
+    balance === sum
+      ? `Entry ${id} has spent more points than there were; ${balance} were left.`
+      : `Entry ${id} says that ${balance} points were left; the entries up to it sum up to ${sum}.`,
   );
 }
 

@@ -12,6 +12,7 @@ import type {
   RedisPartition,
   StockRow,
 } from "./checker/books.ts";
+import { readDiscounts } from "./discounts.ts";
 import { readMoney } from "./money-books.ts";
 import type { Sale } from "./shop.ts";
 import type { System } from "./system.ts";
@@ -24,6 +25,7 @@ export async function readBooks(system: System, sale: Sale): Promise<Books> {
     ...ledger,
     redis: await readRedis(system, sale.id, ledger.partitions),
     ...(await readMoney(system, sale.id)),
+    ...(await readDiscounts(system, sale.id)),
   };
 }
 
@@ -87,7 +89,9 @@ async function readPostgres({ pool }: System, saleId: string) {
          WHERE sale_id = $1 AND state = 'open' ORDER BY id`,
       ),
       orders: await rows<OrderRow>(
-        `SELECT id, customer_id AS "customerId", status, reason, version, stock_state AS "stockState", payable,
+        `SELECT id, customer_id AS "customerId", status, reason, version, stock_state AS "stockState", price, payable,
+           (SELECT json_build_object('couponId', d.coupon_id, 'couponCode', d.coupon_code, 'couponAmount', d.coupon_amount,
+              'points', d.points) FROM order_discounts d WHERE d.order_id = o.id) AS discounts,
            late_capture AS "lateCapture",
            refunded_amount AS "refundedAmount", idempotency_scope AS "idempotencyScope", partition, epoch, seq,
            (SELECT coalesce(json_agg(json_build_object('productId', l.product_id, 'quantity', l.quantity,

@@ -19,6 +19,8 @@ export interface Asked {
   readonly key?: string;
   readonly items?: readonly Line[];
   readonly payment?: { readonly method: string; readonly token?: string };
+  readonly couponCode?: string;
+  readonly points?: number;
   /** Of everything else. */
   readonly orderId?: string;
 }
@@ -99,6 +101,8 @@ export interface Placement {
   readonly key: string;
   readonly items: readonly Line[];
   readonly payment: { readonly method: string; readonly token?: string } | undefined;
+  readonly couponCode: string | undefined;
+  readonly points: number | undefined;
   /** Order ids that its answers named as accepted. */
   readonly orderIds: readonly string[];
   /** Where those that showed a receipt stand in the log. */
@@ -129,10 +133,10 @@ export function placementsOf(events: readonly HistoryEvent[]): Placement[] {
       const known = placements.get(event.op);
       if (known) known.open += 1;
       else {
-        const { op, buyer, key = "", items = [], payment } = event;
+        const { op, buyer, key = "", items = [], payment, couponCode, points } = event;
         const told = { orderIds: [], positions: new Map(), acknowledgedAt: new Map() };
         const ends = { ...told, inDoubt: false, refused: false, open: 1 };
-        placements.set(op, { op, buyer, key, items, payment, ...ends });
+        placements.set(op, { op, buyer, key, items, payment, couponCode, points, ...ends });
       }
       continue;
     }

@@ -3,6 +3,7 @@ import { seededRandom } from "../../demo/random.ts";
 import { readBooks } from "./books.ts";
 import type { Books, Violation } from "./checker/books.ts";
 import { check, type Minimum, shortfalls } from "./checker/check.ts";
+import { handOut } from "./discounts.ts";
 import { type Fault, type Pace, type Strike, settingsOf, unmet, until } from "./faults/fault.ts";
 import { type Counts, countsOf, History, placementsOf } from "./history.ts";
 import { signUp } from "./people.ts";
@@ -56,9 +57,10 @@ export async function runScenario(system: System, fault: Fault, { seed, patience
   const history = new History();
   const stage = { system, sale, history, random: seededRandom(seed ^ 0x5eed), pace };
   const load = { ...LOAD, ...fault.load };
-  const knows = load.wallets !== undefined || load.refunds !== undefined;
+  const knows = [load.wallets, load.refunds, load.discounts].some((wants) => wants !== undefined);
   const people = knows ? await signUp(system, sale.id, MEMBERS) : undefined;
-  const crowd = startCrowd({ apiUrl: system.apiUrl, sale, history, people }, seed, load);
+  const discounts = load.discounts && people ? await handOut(system, sale, people) : undefined;
+  const crowd = startCrowd({ apiUrl: system.apiUrl, sale, history, people, discounts }, seed, load);
 
   const deathsBefore = deathsOf(system);
   await until(() => history.accepted >= ACCEPTED_BEFORE, RUSH_TIMEOUT_MS);

@@ -14,6 +14,8 @@ export interface Wish {
   readonly items: readonly Line[];
   readonly payment: { readonly method: string; readonly token?: string } | undefined;
   readonly next: "watch" | "cancel" | "pay" | "leave";
+  /** What is to lower its price; a member's. */
+  readonly discounts?: { readonly couponCode?: string; readonly points?: number };
   /** What is paid into the buyer's wallet before. */
   readonly deposit?: { readonly key: string; readonly amount: number };
   /** What operators refund of it once it is confirmed, one after the other. */
@@ -64,8 +66,9 @@ export async function visit(at: Surroundings, wish: Wish): Promise<void> {
     await operate(next("deposit"), `/api/v1/wallets/${buyer}/deposits`, { amount }, depositKey);
   }
 
-  const asked: Asked = { ...next("place"), key, items, ...(payment && { payment }) };
-  const body = { saleId: sale.id, ...(!isMember && { customerId: buyer }), items, ...(payment && { payment }) };
+  const what = { items, ...(payment && { payment }), ...wish.discounts };
+  const asked: Asked = { ...next("place"), key, ...what };
+  const body = { saleId: sale.id, ...(!isMember && { customerId: buyer }), ...what };
   const place = () =>
     http.send({ method: "POST", path: "/api/v1/orders", headers: { ...headers, "idempotency-key": key }, body });
   const orderId = (await insist(history, asked, random, givesUpAt, place))?.orderId;

@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { HttpClient } from "../../demo/http.ts";
 import { type Random, seededRandom, seededUuid } from "../../demo/random.ts";
+import type { Discounts } from "./discounts.ts";
 import type { History, Line } from "./history.ts";
 import type { People } from "./people.ts";
 import type { Sale } from "./shop.ts";
@@ -27,6 +28,8 @@ export interface Load {
   };
   /** Which part of the orders members pay by their wallets, into which about half of what they spend is paid; default: none. */
   readonly wallets?: number;
+  /** Members order with a coupon and with points: so many at once to begin with, then about half of what comes; default: none. */
+  readonly discounts?: { readonly atOnce: number };
   /** Of which part of the orders, once they are confirmed, operators give something back; default: of none. */
   readonly refunds?: number;
 }
@@ -48,16 +51,24 @@ const CONNECTIONS_MAX = 128;
 const PATIENCE_MS = 15_000;
 /** Reservations that nobody pays for run out by themselves; made early only, so that the run need not wait for them. */
 const UNPAID_UNTIL_MS = 2_500;
+/** What an order spends at most: less than the cheapest one costs with the coupon. */
+const POINTS_MAX = 300;
 
 export interface CrowdOptions {
   readonly apiUrl: string;
   readonly sale: Sale;
   readonly history: History;
-  /** Needed for wallets and refunds. */
+  /** Needed for wallets, discounts and refunds. */
   readonly people: People | undefined;
+  /** Needed for discounts. */
+  readonly discounts?: Discounts | undefined;
 }
 
-export function startCrowd({ apiUrl, sale, history, people }: CrowdOptions, seed: number, load: Load): Crowd {
+export function startCrowd(
+  { apiUrl, sale, history, people, discounts }: CrowdOptions,
+  seed: number,
+  load: Load,
+): Crowd {
   const http = new HttpClient(apiUrl, CONNECTIONS_MAX);
   const random = seededRandom(seed);
   const buyers = Array.from({ length: BUYERS }, () => seededUuid(random));
@@ -65,11 +76,16 @@ export function startCrowd({ apiUrl, sale, history, people }: CrowdOptions, seed
   let endsAt = startedAt + RUSH_MS_MAX;
   const run = async () => {
     const visits: Promise<void>[] = [];
+    const atOnce = load.discounts?.atOnce ?? 0;
     for (let n = 0; n < ORDERS_MAX; n += 1) {
-      const dueIn = startedAt + (n * 1_000) / load.ordersPerSecond - performance.now();
+      const dueIn = startedAt + (Math.max(0, n - atOnce) * 1_000) / load.ordersPerSecond - performance.now();
       if (dueIn > 0) await sleep(dueIn);
       if (performance.now() >= endsAt) break;
-      const wish = draw(random, { buyers, sale, load, people }, performance.now() - startedAt);
+      const isDiscounted = discounts !== undefined && (n < atOnce || random() < 0.5);
+      const wish =
+        isDiscounted && people
+          ? drawDiscounted(random, sale, people, discounts)
+          : draw(random, { buyers, sale, load, people }, performance.now() - startedAt);
       const ownRandom = seededRandom(seed ^ (n * 0x9e3779b1));
       const givesUpAt = () => endsAt + PATIENCE_MS;
       visits.push(visit({ http, history, sale, people, random: ownRandom, givesUpAt }, wish));
@@ -132,6 +148,28 @@ function draw(random: Random, { buyers, sale, load, people }: Choice, sinceMs: n
     ...wish,
     payment: random() < 0.3 && token === "tok_ok" ? undefined : { method: "card", token },
     next: "watch",
+  };
+}
+
+/** One half wants the same member's points, some of it with the coupon too; the other half wants the coupon. */
+function drawDiscounted(random: Random, sale: Sale, { members }: People, { couponCode, rich }: Discounts): Wish {
+  const wantsPoints = random() < 0.5;
+  const other = members[1 + Math.floor(random() * (members.length - 1))] ?? rich;
+  const product = sale.products[3];
+  const items = [{ productId: product?.id ?? "", quantity: 1 + Math.floor(random() * 3) }];
+  const points = 1 + Math.floor(random() * POINTS_MAX);
+  const [means, after] = [random(), random()];
+  const token = means < 0.25 ? "tok_declined" : "tok_ok";
+  const isLater = means > 0.9;
+  const refunds = random() < 0.25 ? drawRefunds(random, items, sale) : [];
+  return {
+    buyer: wantsPoints ? rich : other,
+    key: seededUuid(random),
+    items,
+    payment: isLater ? { method: "later" } : { method: "card", token },
+    next: isLater ? (after < 0.5 ? "pay" : "cancel") : after < 0.1 ? "cancel" : "watch",
+    discounts: wantsPoints ? { points, ...(random() < 0.3 && { couponCode }) } : { couponCode },
+    ...(refunds.length > 0 && { refunds }),
   };
 }
 

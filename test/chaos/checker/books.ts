@@ -11,7 +11,9 @@ export interface OrderRow {
   /** The attempt whose charge succeeded after the order had been, or was being, cancelled. */
   readonly lateCapture: number | null;
   readonly stockState: "reserved" | "sold" | "released" | "refused";
+  readonly price: number;
   readonly payable: number;
+  readonly discounts: DiscountRow | null;
   readonly refundedAmount: number;
   readonly idempotencyScope: string | null;
   readonly partition: number;
@@ -20,6 +22,14 @@ export interface OrderRow {
   readonly lines: readonly LineRow[];
   /** In the order of their versions. */
   readonly timeline: readonly StepRow[];
+}
+
+/** What an order's price was lowered by. `couponId`: the product of which one of its lines takes a unit. */
+export interface DiscountRow {
+  readonly couponId: string | null;
+  readonly couponCode: string | null;
+  readonly couponAmount: number;
+  readonly points: number;
 }
 
 /** Units. `restocked` are those of the returned that are on sale again; the others are written off. */
@@ -174,6 +184,30 @@ export interface WalletTransfer {
   readonly chargeKey: string | null;
 }
 
+/** A coupon that has uses in the sale. */
+export interface CouponRow {
+  readonly id: string;
+  readonly code: string;
+  readonly limit: number;
+}
+
+export interface PointsAccountRow {
+  readonly customerId: string;
+  readonly balance: number;
+  readonly spend: number;
+}
+
+export interface PointsEntryRow {
+  readonly customerId: string;
+  readonly orderId: string | null;
+  readonly kind: string;
+  readonly amount: number;
+  /** Of the account after it. */
+  readonly balance: number;
+  /** How it changed the account's. */
+  readonly spend: number;
+}
+
 export interface Books {
   readonly products: readonly { readonly id: string; readonly limit: number | undefined }[];
   readonly partitions: readonly PartitionRow[];
@@ -189,6 +223,9 @@ export interface Books {
   readonly refunds: readonly RefundRow[];
   readonly returns: readonly ReturnRow[];
   readonly wallets: WalletBooks;
+  readonly coupons: readonly CouponRow[];
+  /** Of the buyers of this sale; entries in their order. */
+  readonly points: { readonly accounts: readonly PointsAccountRow[]; readonly entries: readonly PointsEntryRow[] };
   /** What the provider told and nobody has followed up. */
   readonly eventsOpen: number;
 }

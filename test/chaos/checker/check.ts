@@ -2,6 +2,7 @@
 import { type Counts, type HistoryEvent, placementsOf } from "../history.ts";
 import { checkAcknowledged } from "./acknowledged.ts";
 import type { Allowances, Books, Violation } from "./books.ts";
+import { checkDiscounts } from "./discounts.ts";
 import { checkMoney } from "./money.ts";
 import { checkEnds } from "./orders.ts";
 import { checkRefunds } from "./refunds.ts";
@@ -16,6 +17,7 @@ export function check(events: readonly HistoryEvent[], books: Books, allowed: Al
     ...checkMoney(books),
     ...checkRefunds(books),
     ...checkWallets(books),
+    ...checkDiscounts(books, placementsOf(events)),
     ...checkAcknowledged(books, placementsOf(events), events, allowed),
   ];
 }

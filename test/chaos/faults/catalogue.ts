@@ -2,6 +2,7 @@
 
 import { deadlocks, serializationFailures } from "./conflicts.ts";
 import { crashDraw, crashPoints, crashWalks } from "./crash-points.ts";
+import { discountsKilledAtRandom } from "./discounts.ts";
 import type { Fault } from "./fault.ts";
 import { refundsUnderKills, workersKilledAtRandom } from "./kills.ts";
 import { paidAfterExpiry } from "./late-payments.ts";
@@ -61,6 +62,7 @@ export const FAULTS: readonly Fault[] = [
   paidAfterExpiry,
   refundsUnderKills,
   refundsRefused,
+  discountsKilledAtRandom,
   webhooksShuffled,
   scriptsFlushed,
   clocksShifted,

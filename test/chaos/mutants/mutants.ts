@@ -63,13 +63,13 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "persister/apply.ts",
-        find: "    const changes = await writePlan(client, deps.outbox, at, plan);\n",
+        find: "    const changes = await writePlan(client, deps, at, plan);\n",
         replace:
           "    await advancePosition(client, at, last.position, plan.reservation);\n" +
           // By its other name, so that the fault meets the COMMIT of the data, each time.
           '    await client.query("END");\n' +
           '    await client.query("BEGIN");\n' +
-          "    const changes = await writePlan(client, deps.outbox, at, plan);\n",
+          "    const changes = await writePlan(client, deps, at, plan);\n",
       },
     ],
     faults: ["commit-cut"],
@@ -241,6 +241,39 @@ export const MUTANTS: readonly Mutant[] = [
     faults: ["paid-after-expiry"],
     breaks: [6],
     patienceSeconds: 60,
+  },
+  {
+    name: "points-spent-blindly",
+    without: "the persister spends points without looking at what is left",
+    edits: [{ file: "persister/planned-points.ts", find: "    if (left < 0) return false;\n", replace: "" }],
+    faults: ["discounts-killed-at-random"],
+    breaks: [5],
+  },
+  {
+    name: "points-given-back-twice",
+    without: "a cancelled order gives twice the points back that it spent",
+    edits: [
+      {
+        file: "engine/points/order-points.ts",
+        find: 'kind: "give_back", occurrence, amount: -amount,',
+        replace: 'kind: "give_back", occurrence, amount: -2 * amount,',
+      },
+    ],
+    faults: ["discounts-killed-at-random"],
+    breaks: [5],
+  },
+  {
+    name: "coupon-without-use",
+    without: "an order with a coupon takes none of its uses",
+    edits: [
+      {
+        file: "engine/pricing.ts",
+        find: "lines: discounts?.coupon ? [",
+        replace: "lines: discounts?.coupon && price < 0 ? [",
+      },
+    ],
+    faults: ["discounts-killed-at-random"],
+    breaks: [5],
   },
   {
     name: "late-success-ignored",

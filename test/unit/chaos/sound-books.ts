@@ -22,7 +22,9 @@ export function order(
     version: way.length,
     lateCapture: null,
     stockState: "sold",
+    price: quantity * 100,
     payable: quantity * 100,
+    discounts: null,
     refundedAmount: 0,
     idempotencyScope: `scope of ${id}`,
     partition: 0,
@@ -68,6 +70,8 @@ export function soundBooks(): Books {
     refunds: [],
     returns: [],
     wallets: { accounts: [], transfers: [], charges: [] },
+    coupons: [],
+    points: { accounts: [], entries: [] },
     eventsOpen: 0,
   };
 }
