@@ -38,6 +38,16 @@ describe("a receipt", () => {
     expect(signReceipt(FACTS, CONTENTS, SECRET).split(".")[8]).toBe("PmKtSA6D_aDxyiyM7hNCkoE4AhlunHGfaJWeyURjiyA");
   });
 
+  it("covers what the price was lowered by", () => {
+    const lowered = { ...CONTENTS, couponCode: "TEN", discount: 400, points: 600 };
+    const receipt = signReceipt(FACTS, lowered, SECRET);
+    expect(verifyReceipt(receipt, lowered, SECRET)).toEqual(FACTS);
+    for (const other of [{ couponCode: "ELEVEN" }, { discount: 500, points: 500 }, { points: 601 }]) {
+      expect(verifyReceipt(receipt, { ...lowered, ...other }, SECRET)).toBeUndefined();
+    }
+    expect(verifyReceipt(receipt, CONTENTS, SECRET)).toBeUndefined();
+  });
+
   it("counts under a secret of before, where that is named", () => {
     const receipt = signReceipt(FACTS, CONTENTS, SECRET);
     const next = "n".repeat(32);
@@ -55,6 +65,8 @@ describe("a receipt", () => {
     ["total", { price: 13_001 }],
     ["amount to pay", { payable: 0 }],
     ["currency", { currency: "JPY" }],
+    ["coupon", { couponCode: "TEN", discount: 1_000 }],
+    ["spend of points", { points: 1_000 }],
   ])("is nothing for an order with another %s", (_what, contents) => {
     expect(verifyReceipt(signReceipt(FACTS, CONTENTS, SECRET), { ...CONTENTS, ...contents }, SECRET)).toBeUndefined();
   });

@@ -6,6 +6,7 @@ import { planRefund, type RefundableOrder, type RefundWish } from "../../../engi
 
 const A = "a".repeat(36);
 const B = "b".repeat(36);
+const COUPON = "c".repeat(36);
 const order = (change: Partial<RefundableOrder> = {}): RefundableOrder => ({
   price: 5_000,
   captured: 5_000,
@@ -88,6 +89,23 @@ describe("a refund", () => {
     expect(codeOf({ items: [{ productId: A, quantity: 1 }] }, { captured: 0 })).toMatchObject({ amount: 0 });
   });
 
+  test("of all that was bought takes a coupon's use back, which nobody can ask for by name", () => {
+    const lines = [
+      { productId: A, quantity: 1, unitPrice: 5_000 },
+      { productId: COUPON, quantity: 1, unitPrice: 0 },
+    ];
+    const discounted = { captured: 0, lines, couponId: COUPON };
+    expect(codeOf({ items: [{ productId: A, quantity: 1 }] }, discounted)).toEqual({
+      scope: "whole",
+      amount: 0,
+      items: [
+        { productId: A, quantity: 1 },
+        { productId: COUPON, quantity: 1 },
+      ],
+    });
+    expect(codeOf({ items: [{ productId: COUPON, quantity: 1 }] }, discounted)).toMatchObject({ code: "VALIDATION" });
+  });
+
   test("is refused for more than is left, and for products that the order does not have", () => {
     const refunded = { amount: 2_000, units: new Map([[A, 2]]) };
     expect(codeOf({ amount: 3_001 }, { refunded })).toMatchObject({ code: "INVALID_STATE", refundableAmount: 3_000 });
@@ -119,7 +137,10 @@ test("any refunds in any order never give back more than was paid, nor more unit
       fc.array(line, { minLength: 1, maxLength: 5 }),
       fc.array(wish, { maxLength: 10 }),
       fc.double({ min: 0, max: 1, noNaN: true }),
-      (lines, wishes, share) => {
+      fc.boolean(),
+      (bought, wishes, share, hasCoupon) => {
+        const use = { productId: COUPON, quantity: 1, unitPrice: 0 };
+        const [lines, couponId] = hasCoupon ? [[...bought, use], COUPON] : [bought, null];
         const price = lines.reduce((sum, { quantity, unitPrice }) => sum + quantity * unitPrice, 0);
         const captured = Math.floor(price * share);
         const units = new Map<string, number>();
@@ -129,7 +150,7 @@ test("any refunds in any order never give back more than was paid, nor more unit
           if (isOver) break;
           let plan: ReturnType<typeof planRefund>;
           try {
-            plan = planRefund({ price, captured, lines, refunded: { amount, units } }, asked);
+            plan = planRefund({ price, captured, lines, couponId, refunded: { amount, units } }, asked);
           } catch (error) {
             expect(error).toBeInstanceOf(OnrushError);
             continue;
@@ -140,11 +161,13 @@ test("any refunds in any order never give back more than was paid, nor more unit
             units.set(productId, (units.get(productId) ?? 0) + quantity);
           expect(amount).toBeLessThanOrEqual(captured);
           isOver = plan.scope === "whole";
+          // The coupon's use goes with the last of the order, and with nothing else.
+          expect(units.get(COUPON) ?? 0).toBe(hasCoupon && isOver ? 1 : 0);
         }
         expect(amount).toBe(captured);
         for (const productId of [A, B]) {
-          const bought = lines.reduce((sum, of) => sum + (of.productId === productId ? of.quantity : 0), 0);
-          expect(units.get(productId) ?? 0).toBe(bought);
+          const count = lines.reduce((sum, of) => sum + (of.productId === productId ? of.quantity : 0), 0);
+          expect(units.get(productId) ?? 0).toBe(count);
         }
       },
     ),
