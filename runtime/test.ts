@@ -7,6 +7,8 @@ import { type Counts, countResults, type VitestReport } from "./test-report.ts";
 import { runTool } from "./tool.ts";
 
 const folder = mkdtempSync(path.join(tmpdir(), "onrush-test-report-"));
+// Tests start hundreds of processes, which would each strip and compile the same modules.
+process.env["NODE_COMPILE_CACHE"] ??= path.join(folder, "compiled");
 try {
   const sections = [
     await section("Type check", () => check("tsc", ["--noEmit", "--project", "."])),
