@@ -60,6 +60,7 @@ export async function runScenario(system: System, fault: Fault, { seed, patience
   const knows = [load.wallets, load.refunds, load.discounts].some((wants) => wants !== undefined);
   const people = knows ? await signUp(system, sale.id, MEMBERS) : undefined;
   const discounts = load.discounts && people ? await handOut(system, sale, people) : undefined;
+  await fault.prepare?.(stage);
   const crowd = startCrowd({ apiUrl: system.apiUrl, sale, history, people, discounts }, seed, load);
 
   const deathsBefore = deathsOf(system);

@@ -2,6 +2,7 @@
 // killed, stopped, or without a server.
 import { expect, test, vi } from "vitest";
 import { listInstances } from "../../engine/instances/instances.ts";
+import { FaultProxy } from "../support/faults/proxy.ts";
 import { accessToken } from "./api-shop.ts";
 import { runCli } from "./cli-shop.ts";
 import { openRoleShop } from "./role-shop.ts";
@@ -35,7 +36,7 @@ const until = (role: string, like: object) =>
     async () => {
       const found = (await instances()).items.filter((one) => one.role === role);
       expect(found).toContainEqual(expect.objectContaining(like));
-      return found.find((one) => Object.entries(like).every(([name, value]) => one[name as keyof Item] === value));
+      return found.find(({ state }) => !("state" in like) || state === like.state);
     },
     { timeout: 40_000, interval: 100 },
   ) as Promise<Item>;
@@ -52,7 +53,7 @@ test("every process says what it is, what it has to do, and that it can do it", 
   const { items, current } = await instances();
   expect(current).toBe(true);
   expect(items.map(({ role }) => role)).toEqual(["api", "persister", "worker"]);
-  const common = { state: "up", version: "0.1.0", node: process.version, configuration: null, endedAt: null };
+  const common = { state: "up", version: "0.1.0", node: process.version, configuration: 0, endedAt: null };
   for (const one of items) {
     expect(one).toMatchObject({ ...common, build: expect.stringMatching(/^[0-9a-f]{12}$/) });
     expect(one).toMatchObject({ ackMode: one.role === "api" ? "fsync" : null });
@@ -162,6 +163,41 @@ test("Redis away: everybody is up and not ready, and the page says so", async ()
       },
       { timeout: 40_000, interval: 100 },
     );
+  }
+});
+
+test("Postgres away: the page shows what it was told last, and the process that answers as it is now", async () => {
+  const { port } = new URL(shop.databaseUrl);
+  const way = await FaultProxy.start(Number(port));
+  const through = new URL(shop.databaseUrl);
+  through.port = String(way.port);
+  try {
+    await shop.stop("api");
+    await shop.start("api", { DATABASE_URL: through.href });
+    const api = await until("api", { state: "up" });
+    const worker = await until("worker", { state: "up" });
+    for (const mode of ["refuse", "silent"] as const) {
+      way.setMode(mode);
+      await vi.waitFor(
+        async () => {
+          const { items, current } = await instances();
+          expect(current).toBe(false);
+          expect(items.find(({ id }) => id === api.id)?.health).toMatchObject({
+            ready: false,
+            checks: { redis: true, postgres: false },
+          });
+          expect(items.find(({ id }) => id === worker.id)).toMatchObject({ state: "up", pid: worker.pid });
+        },
+        { timeout: 40_000, interval: 100 },
+      );
+      way.heal();
+      await vi.waitFor(async () => expect((await instances()).current).toBe(true), { timeout: 40_000, interval: 100 });
+      await until("api", { id: api.id, state: "up", health: expect.objectContaining({ ready: true }) });
+    }
+  } finally {
+    await shop.stop("api");
+    await way.stop();
+    await shop.start("api");
   }
 });
 

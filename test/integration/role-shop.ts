@@ -36,7 +36,8 @@ export interface RoleShop {
   readonly url: string;
   /** An administrator's token. */
   readonly admin: string;
-  start(role: Role): Promise<void>;
+  /** @param more settings of this start alone */
+  start(role: Role, more?: Readonly<Record<string, string>>): Promise<void>;
   /** kill -9. */
   kill(role: Role): Promise<void>;
   /** SIGTERM; resolves to the exit code. */
@@ -76,7 +77,7 @@ export async function openRoleShop(settings: Readonly<Record<string, string>> = 
   const admin = await accessToken(makeCustomerId(), ["admin"]);
   const running = new Map<Role, ChildProcess>();
 
-  async function start(role: Role): Promise<void> {
+  async function start(role: Role, more: Readonly<Record<string, string>> = {}): Promise<void> {
     const child = spawn(process.execPath, [fileURLToPath(new URL(`../../${ENTRIES[role]}`, import.meta.url))], {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
       env: {
@@ -84,6 +85,7 @@ export async function openRoleShop(settings: Readonly<Record<string, string>> = 
         ...{ REDIS_URL: redis.url, DATABASE_URL: database.url, JWT_SECRET, RECEIPT_SECRET },
         RATE_LIMIT_ENABLED: "false",
         ...settings,
+        ...more,
       },
     });
     running.set(role, child);

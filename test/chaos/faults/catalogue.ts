@@ -26,6 +26,7 @@ import {
   persisterKilledAfterCommit,
   persisterKilledBeforeCommit,
 } from "./persister.ts";
+import { receiversFail } from "./receivers.ts";
 import { answerLost, apiKilled, clocksShifted, memoryFull, redisKilled, redisSilent, scriptsFlushed } from "./redis.ts";
 import { refundsRefused } from "./refused-refunds.ts";
 import { chargeAnswerLost, gatewayKilled, postgresKilled, rollingRestart, workerKilled } from "./servers-and-roles.ts";
@@ -64,6 +65,7 @@ export const FAULTS: readonly Fault[] = [
   refundsRefused,
   discountsKilledAtRandom,
   webhooksShuffled,
+  receiversFail,
   scriptsFlushed,
   clocksShifted,
   persisterFrozen,

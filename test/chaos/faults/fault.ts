@@ -50,6 +50,8 @@ export interface Fault {
   readonly minimum?: Partial<Minimum>;
   /** Settings that roles run with during it. */
   readonly settings?: RoleSettings | ((system: System) => RoleSettings);
+  /** What has to be there before the first order. */
+  prepare?(stage: Stage): Promise<void>;
   /** Makes it happen while the rush is on, and mends it. */
   strike(stage: Stage): Promise<Strike>;
   /** What its row demands once everything is at rest, asked while the system runs. */

@@ -289,4 +289,52 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: [5],
     patienceSeconds: 60,
   },
+  {
+    name: "cursor-before-deliveries",
+    without: "the cursor along the events is moved, for good, before their deliveries are written",
+    edits: [
+      {
+        file: "engine/webhooks/dispatch.ts",
+        find: "    const { high, horizon, steps, last } = await tell(client, cursor, xactsMax, stepsMax);\n",
+        replace:
+          '    await client.query("SAVEPOINT told");\n' +
+          "    const ahead = await tell(client, cursor, xactsMax, stepsMax);\n" +
+          '    await client.query("ROLLBACK TO SAVEPOINT told");\n' +
+          "    await moveCursor(client, { xact: Math.max(ahead.high, cursor.xact), orderId: NO_ORDER, version: 0 });\n" +
+          '    await client.query("COMMIT");\n' +
+          '    await client.query("BEGIN");\n' +
+          "    const { high, horizon, steps, last } = await tell(client, cursor, xactsMax, stepsMax);\n",
+      },
+    ],
+    faults: ["receivers-fail"],
+    breaks: [4],
+  },
+  {
+    name: "any-answer-takes",
+    without: "a webhook counts as taken whatever its receiver answers",
+    edits: [
+      {
+        file: "persister/jobs/webhooks/sender.ts",
+        find: "const taken = status !== null && status >= 200 && status < 300;",
+        replace: "const taken = status !== null && status >= 200;",
+      },
+    ],
+    faults: ["receivers-fail"],
+    breaks: [4],
+  },
+  {
+    name: "webhook-id-each-try",
+    without: "each try of a webhook has an id of its own",
+    edits: [
+      {
+        file: "persister/jobs/webhooks/deliveries.ts",
+        find: "    const { id, eventId } = delivery;\n",
+        replace:
+          "    const { id } = delivery;\n" +
+          '    const eventId = delivery.eventId + "_" + String(Math.random()).slice(2);\n',
+      },
+    ],
+    faults: ["receivers-fail"],
+    breaks: [4],
+  },
 ];
