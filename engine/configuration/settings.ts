@@ -76,7 +76,7 @@ export function settingsEnvironment(
   env: Readonly<Record<string, string | undefined>>,
   config: Config = loadConfig(env),
 ): SettingsEnvironment {
-  const settings = eachSection(({ defaults }) => Object.freeze({ ...defaults(config) }));
+  const settings = eachSection(({ defaults }) => ({ ...defaults(config) }));
   const origins = eachSection(({ schema, variables }) =>
     eachMember(schema, (name) => {
       const variable = (variables as Record<string, string>)[name];
@@ -84,16 +84,15 @@ export function settingsEnvironment(
     }),
   );
   return {
-    settings: Object.freeze(settings) as unknown as Settings,
+    settings: frozen(structuredClone(settings)) as unknown as Settings,
     origins: origins as unknown as SettingOrigins,
   };
 }
 
 /** What holds with this stored, in a process of that environment. */
 export function effectiveSettings(stored: StoredSettings, { settings }: SettingsEnvironment): Settings {
-  return Object.freeze(
-    eachSection((_, name) => Object.freeze({ ...settings[name], ...stored[name] })),
-  ) as unknown as Settings;
+  const effective = eachSection((_, name) => ({ ...settings[name], ...stored[name] }));
+  return frozen(structuredClone(effective)) as unknown as Settings;
 }
 
 /** Where each value of {@link effectiveSettings} is from. */
@@ -166,4 +165,10 @@ function eachSection<T>(make: (section: Section, name: SectionName) => T): Recor
 
 function eachMember<T>(schema: z.ZodObject, make: (name: string) => T): Record<string, T> {
   return Object.fromEntries(Object.keys(schema.shape).map((name) => [name, make(name)]));
+}
+
+/** Whatever depth a section has, nobody changes what holds. */
+function frozen<T>(value: T): T {
+  if (typeof value === "object" && value !== null) Object.values(value).forEach(frozen);
+  return Object.freeze(value);
 }

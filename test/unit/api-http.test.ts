@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { clientAddressReader } from "../../api/http/client-address.ts";
 import { isPostgresAway, refusalOf } from "../../api/http/failures.ts";
+import { createRateLimits } from "../../api/http/rate-limits.ts";
 import { TokenBuckets } from "../../api/http/token-buckets.ts";
 import { ConfigError } from "../../engine/config.ts";
 import { OnrushError } from "../../engine/errors.ts";
@@ -24,6 +25,48 @@ describe("token buckets", () => {
     for (const key of ["a", "b", "c"]) buckets.take(key);
     expect(() => buckets.take("c")).toThrow(OnrushError);
     buckets.take("a"); // forgotten, so forgiven
+  });
+
+  test("fill at another rate from when it was set, and hold no more than the new burst", () => {
+    let nowMs = 0;
+    const buckets = new TokenBuckets({ perSecond: 10, burst: 10, now: () => nowMs });
+    for (let i = 0; i < 4; i += 1) buckets.take("a");
+    buckets.setRate({ perSecond: 1, burst: 2 });
+    for (let i = 0; i < 2; i += 1) buckets.take("a"); // of the six that were left
+    expect(() => buckets.take("a")).toThrow(OnrushError);
+    buckets.setRate({ perSecond: 1_000, burst: 1_000 });
+    expect(() => buckets.take("a")).toThrow(OnrushError); // what was taken stays taken
+    nowMs += 2;
+    buckets.take("a");
+  });
+});
+
+describe("rate limits", () => {
+  test("change while they are in use, all of them, and are lifted and put back", () => {
+    const rates = { enabled: true, ordersPerSecond: 1, requestsPerSecond: 1, loginsPerMinute: 1 };
+    const limits = createRateLimits(rates, () => 0);
+    const countOf = (take: () => void) => {
+      for (let taken = 0; ; taken += 1) {
+        try {
+          take();
+        } catch {
+          return taken;
+        }
+        if (taken === 100) return taken;
+      }
+    };
+    expect(countOf(() => limits.order("a"))).toBe(5);
+    expect(countOf(() => limits.login("kim@x.example", "a"))).toBe(1);
+    limits.configure({ ...rates, enabled: false });
+    for (const take of [limits.order, limits.orderOf, limits.request, limits.message]) {
+      expect(countOf(() => take("a"))).toBe(100);
+    }
+    limits.configure({ enabled: true, ordersPerSecond: 2, requestsPerSecond: 3, loginsPerMinute: 4 });
+    expect(countOf(() => limits.order("a"))).toBe(0); // used up before
+    expect(countOf(() => limits.order("b"))).toBe(10);
+    expect(countOf(() => limits.orderOf("b"))).toBe(10);
+    expect(countOf(() => limits.request("b"))).toBe(15);
+    expect(countOf(() => limits.login("lee@x.example", "b"))).toBe(4);
   });
 });
 

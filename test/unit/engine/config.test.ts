@@ -118,6 +118,15 @@ describe("the configuration", () => {
     expect(loadConfig(reachable)).toMatchObject({ paymentGateway: "http", paymentGatewayUrl: "https://pay.example" });
   });
 
+  it("knows which providers it could reach: its own, and what else it has a key for or is told to run", () => {
+    const own = (PAYMENT_GATEWAY: string, more = {}) =>
+      loadConfig({ PAYMENT_GATEWAY, ROLES: "api", ...more }).paymentGateways;
+    expect(own("simulated")).toEqual(["simulated"]);
+    expect(own("http")).toEqual(["http"]);
+    expect(own("simulated", { STRIPE_SECRET_KEY: "sk_test_12345678" })).toEqual(["simulated", "stripe"]);
+    expect(own("stripe", { PAYMENT_GATEWAY_IN_PROCESS: "true" })).toEqual(["simulated", "stripe"]);
+  });
+
   it.each(["-1", "1e3", "0x10", " 80", "80a", "NaN"])("does not take %j for a port", (PORT) => {
     expect(problemsOf(() => loadConfig({ PORT }))).toEqual([expect.stringMatching(/^PORT: must be a whole number/)]);
   });
