@@ -25,7 +25,7 @@ export async function askWithCoupon(
     (catalogue.sale(saleId)?.partitionEpochs ?? []).map((place) => ({ ...place, saleId })),
   );
   while (isDry(asked, coupon)) {
-    const supply = await transfers.bring({ productId: coupon.id, to, places }, deadlineMs);
+    const supply = await transfers.bring({ productId: coupon.id, to, places, total: coupon.limit }, deadlineMs);
     if (supply === "dry") break;
     if (supply === "pending") return { ...asked, outcome: { type: "STOCK_UNAVAILABLE", cause: "COUPON" } };
     asked = await ask();

@@ -291,6 +291,13 @@ export class PartitionStock {
     return figures.map((figure) => (figure === null ? undefined : Number(figure)));
   }
 
+  /** Units of one SKU, as of one instant; 0 where Redis has none of it, or not the partition. */
+  async unitsOf(partition: Partition, sku: string): Promise<SkuStock> {
+    const figures = await this.#redis.hmget(partitionKeys(partition).stock, `${sku}|a`, `${sku}|r`, `${sku}|s`);
+    const [available = 0, reserved = 0, sold = 0] = figures.map((figure) => Number(figure ?? 0));
+    return { available, reserved, sold };
+  }
+
   /** Whether Redis has taken a movement of restock.lua or take-back.lua. */
   async hasMoved(partition: Partition, movementId: string): Promise<boolean> {
     return (await this.#redis.hexists(partitionKeys(partition).movements, movementId)) === 1;

@@ -28,6 +28,8 @@ export interface Need {
   readonly to: Place;
   /** All partitions that have an allowance of it, the dry one among them. */
   readonly places: readonly Place[];
+  /** All the units that there can be, in all places. */
+  readonly total: number;
 }
 
 /**
@@ -42,7 +44,6 @@ export const SUPPLY_WAIT_MS = 250;
 const TRANSFER_MS_MAX = 2_000;
 const POLL_MS = 5;
 const ROUNDS_MAX = 5;
-const SETTLED_MAX = 10_000;
 /** A call of the script that was not answered may still arrive within this time. */
 export const CALL_MAY_ARRIVE_MS = 15_000;
 const ACTOR = "onrush";
@@ -52,8 +53,6 @@ export class StockTransfers {
   readonly #stock: PartitionStock;
   readonly #onError: (error: unknown) => void;
   readonly #running = new Map<string, Promise<Supply>>();
-  /** Products of one partition that has all its units: nothing will ever be on its way to it. */
-  readonly #settled = new Set<string>();
 
   constructor(pool: pg.Pool, stock: PartitionStock, onError: (error: unknown) => void) {
     this.#pool = pool;
@@ -85,7 +84,7 @@ export class StockTransfers {
     }
   }
 
-  async #bring({ productId, to, places }: Need): Promise<Supply> {
+  async #bring({ productId, to, places, total }: Need): Promise<Supply> {
     const endMs = performance.now() + TRANSFER_MS_MAX;
     let settledAt: number | undefined;
     for (let failed = 0; failed < ROUNDS_MAX; ) {
@@ -97,14 +96,11 @@ export class StockTransfers {
       if (most === 0 || !richest) {
         // A partition that Redis does not have may have units again after its rebuild.
         if (units.includes(undefined)) return "pending";
-        if (places.length === 1 && this.#settled.has(productId)) return "dry";
+        if (places.length === 1 && (await this.#isTaken(to, productId, total))) return "dry";
         // Nothing was on its way before this look, and nothing after it, and no transfer was begun in between.
         const before = settledAt;
         settledAt = await this.#settledAt(productId);
-        if (settledAt !== undefined && settledAt === before) {
-          if (places.length === 1) this.#noteSettled(productId);
-          return "dry";
-        }
+        if (settledAt !== undefined && settledAt === before) return "dry";
         if (settledAt === undefined) {
           if (performance.now() >= endMs) return "pending";
           await sleep(POLL_MS);
@@ -125,17 +121,18 @@ export class StockTransfers {
     return "pending";
   }
 
+  /** Whether all units are here, and somebody has each: then Postgres, which may be busy just now, need not be asked. */
+  async #isTaken(at: Partition, productId: string, total: number): Promise<boolean> {
+    const { available, reserved, sold } = await this.#stock.unitsOf(at, productId);
+    return available === 0 && reserved + sold >= total;
+  }
+
   /** How many transfers there have been, while nothing is on its way that Redis does not have; else `undefined`. */
   async #settledAt(productId: string): Promise<number | undefined> {
     const { isTransferred, transfers, increases } = await readOnTheWay(this.#pool, productId);
     if (isTransferred) return undefined;
     const moved = await Promise.all(increases.map((increase) => this.#stock.hasMoved(increase, increase.movementId)));
     return moved.includes(false) ? undefined : transfers;
-  }
-
-  #noteSettled(productId: string): void {
-    if (this.#settled.size >= SETTLED_MAX) this.#settled.clear();
-    this.#settled.add(productId);
   }
 
   /** Another process brings it. */

@@ -4,9 +4,12 @@ import { cancelInLedger } from "../../engine/ledger/cancellation.ts";
 import { transaction } from "../../engine/ledger/database.ts";
 import { findOrder } from "../../engine/ledger/orders.ts";
 import { makeCustomerId } from "../../engine/members/users.ts";
-import { openTestSale } from "../support/assembly.ts";
+import { readPoints } from "../../engine/points/accounts.ts";
+import { redisNowMs } from "../../engine/redis/clock.ts";
+import { openTestSale, startEngine } from "../support/assembly.ts";
 import { openCouponShop, verdictsOf } from "./coupon-shop.ts";
 import { until } from "./late-shop.ts";
+import { memberWith } from "./points-shop.ts";
 
 const PRICE = 5_000;
 const shop = await openCouponShop();
@@ -112,6 +115,37 @@ describe("an order with a coupon", () => {
     expect(await place(sale, of.code, request)).toEqual({ type: "replayed", orderId });
     await expect(place(sale, of.code, { ...request, points: 1 })).rejects.toMatchObject({ code: "COUPON_INVALID" });
     await expect(place(sale, of.code)).rejects.toMatchObject({ code: "COUPON_INVALID", facts: { reason: "closed" } });
+  });
+
+  it("may spend points on the rest, and no more than that", async () => {
+    const sale = await openTestSale(shop, { stock: 5, price: PRICE });
+    const of = await coupon([sale]);
+    const customerId = await memberWith(pool, 10_000);
+    await expect(place(sale, of.code, { customerId, points: 4_001 })).rejects.toMatchObject({ code: "VALIDATION" });
+    const placed = await place(sale, of.code, { customerId, points: 4_000 });
+    expect(placed).toMatchObject({ price: PRICE, discount: 1_000, points: 4_000, payable: 0 });
+    await isStatus(placed.orderId, "CONFIRMED");
+    expect((await readPoints(pool, customerId)).balance).toBe(6_000);
+    await refund(placed.orderId);
+    await isStatus(placed.orderId, "REFUNDED");
+    await until(async () => expect((await readPoints(pool, customerId)).balance).toBe(10_000));
+    await untilUses(of, { left: 100, used: 0 });
+    await expectSound();
+  });
+
+  it("is judged by Redis' clock, whatever this machine's says", async () => {
+    const sale = await openTestSale(shop, { stock: 5, price: PRICE });
+    const from = new Date((await redisNowMs(shop.redis)) - 1_000);
+    const of = await coupon([sale], {
+      validFrom: from.toISOString(),
+      validUntil: new Date(+from + 3_600_000).toISOString(),
+    });
+    const DAY_MS = 86_400_000;
+    for (const offMs of [-DAY_MS, DAY_MS]) {
+      const wrong = await startEngine(shop.servers, { now: () => Date.now() + offMs });
+      expect(await place(sale, of.code, {}, wrong.engine)).toMatchObject({ discount: 1_000 });
+      await wrong.stop();
+    }
   });
 
   it("cannot buy the coupon itself, nor write its uses off as if it were a product", async () => {

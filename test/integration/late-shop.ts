@@ -64,6 +64,7 @@ export async function openLateShop() {
 
   return {
     ...shop,
+    servers,
     outbox,
     /** Places orders of one unit by as many buyers, without a token to be paid later. @returns their ids */
     async place(sale: Sale, count: number, token?: string): Promise<string[]> {

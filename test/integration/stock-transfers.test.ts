@@ -4,10 +4,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { configureSale, deliverAllocations } from "../../engine/catalogue/lifecycle.ts";
 import { checkCoupons, readCouponUses } from "../../engine/coupons/books.ts";
 import type { Coupon } from "../../engine/coupons/coupon.ts";
-import { openTransfer } from "../../engine/ledger/transfers.ts";
+import { depositTransfer, openTransfer } from "../../engine/ledger/transfers.ts";
 import { makeCustomerId } from "../../engine/members/users.ts";
+import { openOutbox } from "../../engine/outbox/outbox.ts";
 import { CALL_MAY_ARRIVE_MS, StockTransfers, type Supply } from "../../engine/stock/transfers.ts";
 import { transferSweep } from "../../persister/jobs/sweeps/transfers.ts";
+import { rebuildPartition } from "../../persister/recovery/rebuild.ts";
 import { openTestSale, startEngine, startPersister } from "../support/assembly.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 import { startTestRedis, type TestRedis } from "../support/redis.ts";
@@ -74,7 +76,7 @@ async function openSales(units: readonly [number, number], limit = units[0] + un
     });
   }
   await until(async () => expect(await uses()).toMatchObject({ left: limit, inTransit: 0 }));
-  const need = { productId: coupon.id, to: here, places };
+  const need = { productId: coupon.id, to: here, places, total: limit };
   return { sales, coupon, here, there, places, need, available, uses };
 }
 
@@ -189,6 +191,35 @@ describe("a transfer whose process dies", () => {
     await until(async () => expect(await uses()).toMatchObject({ left: 6, inTransit: 0, retired: 0 }));
     expect(await available()).toEqual([3, 3]);
     await sound();
+  });
+
+  it.each(["withdrawn", "deposited"] as const)("once it is %s, and Redis with it, is carried on", async (death) => {
+    const { sales, coupon, here, there, available, uses } = await openSales([0, 6]);
+    const outbox = await openOutbox(database.url, () => undefined);
+    const id = randomUUID();
+    await openTransfer(shop.pool, {
+      ...{ id, depositId: randomUUID(), productId: coupon.id, from: there, to: here, quantity: 3, actor: "test" },
+    });
+    if (death === "withdrawn") await stopPersister();
+    await shop.engine.stock.restock(there, 1, { movementId: id, sku: coupon.id, quantity: -3 });
+    if (death === "deposited") {
+      await until(async () => expect(await depositTransfer(shop.pool, id)).toBe(true));
+    }
+    await stopPersister();
+    await shop.redis.flushall();
+    for (const { saleId } of sales) {
+      await rebuildPartition({ pool: shop.pool, redis: shop.redis, outbox }, { saleId, partition: 0 }, "test");
+    }
+    await shop.engine.catalogue.refresh();
+    expect(await available()).toEqual(death === "withdrawn" ? [0, 6] : [3, 3]);
+    await startPersisting();
+    await until(async () => {
+      await sweep(coupon);
+      expect(await available()).toEqual([3, 3]);
+    });
+    await until(async () => expect(await uses()).toMatchObject({ left: 6, inTransit: 0, retired: 0 }));
+    await sound();
+    await outbox.close();
   });
 
   it("is given up when there is nothing to take, but not while a call may still arrive", async () => {
