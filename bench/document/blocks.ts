@@ -33,7 +33,7 @@ export function renderBlocks(kept: Kept, plots: ReadonlySet<string>): Readonly<R
       plot("cost", "Processor time an order by the size of the sale"),
       curves(kept),
     ),
-    memory: block(plot("memory", "Resident memory of the API at full load")),
+    memory: block(plot("memory", "Resident memory of the API at full load"), memory(kept)),
     capacity: block(capacity(kept)),
   };
 }
@@ -123,6 +123,17 @@ function curves({ series }: Pick<Kept, "series">): string | undefined {
   return parts.length === 0 ? undefined : parts.join("\n\n");
 }
 
+function memory({ series }: Kept): string | undefined {
+  if (!series.rss) return undefined;
+  const { points } = series.rss;
+  const most = Math.max(...points.map(({ mb }) => mb));
+  const last = points.at(-1);
+  return (
+    `At most ${show(Math.round(most))} MB, and ${show(Math.round(last?.mb ?? Number.NaN))} MB after ` +
+    `${show(Math.round(last?.second ?? Number.NaN))} s. ${origin(series.rss)}`
+  );
+}
+
 function capacity({ series, figures: kept }: Kept): string | undefined {
   if (!series.processors) return undefined;
   const measured = medians(series.processors.points, ["process"], "usPerOrder");
@@ -141,7 +152,7 @@ function capacity({ series, figures: kept }: Kept): string | undefined {
   const { busyShare, coresPerNode, postgresCoresMax, coresPerRedis } = ASSUMPTIONS;
   const bytes = kept["memory_live_bytes"]?.median;
   return [
-    `Processor time an order, from its acceptance to CONFIRMED: ${costRow} (medians; ${origin(series.processors)})`,
+    `Processor time an order, from its acceptance to CONFIRMED, medians: ${costRow}. ${origin(series.processors)}`,
     table(["orders", ...PARTS, "nodes in all"], rows),
     `Processes, and in brackets the nodes they take. Assumed: a process is given ${busyShare * 100} % of a core; nodes of ` +
       `${coresPerNode} cores; a Redis takes ${coresPerRedis} of them, one for its append-only file; for Postgres the cores, on ` +

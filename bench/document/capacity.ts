@@ -44,7 +44,7 @@ export function capacityFor(rates: Rates, costs: OrderCosts, assumptions: Assump
     const perSecond = isOfAdmission ? rates.acceptedPerSecond : rates.finishedPerSecond;
     const cores = (perSecond * costs[part]) / 1e6;
     if (!(cores >= 0)) throw new RangeError(`${part}: ${perSecond} orders/s at ${costs[part]} us`);
-    const processes = Math.ceil(cores / busyShare);
+    const processes = Math.ceil(Number((cores / busyShare).toFixed(6))); // 1.8 / 0.6 is three, and no more
     const perNode =
       part === "postgres" ? postgresCoresMax : Math.floor(coresPerNode / (part === "redis" ? coresPerRedis : 1));
     return { part, cores, processes, nodes: Math.ceil(processes / perNode) };

@@ -1,5 +1,6 @@
 // What docs/BENCHMARKS.md is made from: docs/benchmarks/figures.json, in which the results of runs are kept, the newest of each
 // figure and curve, with the day and the load of the machine before the run. Nothing in the document is copied by hand.
+import type { Figure } from "../figures.ts";
 import type { Machine } from "../machine.ts";
 import type { Points } from "../series.ts";
 import { spreadOf } from "../statistics.ts";
@@ -35,8 +36,8 @@ export interface Result {
   readonly oversold: number;
   readonly lost: number;
   readonly duplicated: number;
-  readonly spread: Readonly<Record<string, readonly number[]>> & {
-    readonly ratios: Readonly<Record<string, number[]>>;
+  readonly spread: { readonly [Name in Figure]?: readonly number[] } & {
+    readonly ratios: Readonly<Record<string, readonly number[]>>;
   };
   readonly series?: Points;
 }

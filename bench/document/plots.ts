@@ -57,6 +57,7 @@ async function draw(spec: object): Promise<string> {
   const styled: object = {
     background: null,
     config: {
+      aria: false, // the document's text says what each plot shows
       view: { stroke: null },
       font: "-apple-system, Segoe UI, Helvetica, Arial, sans-serif",
       axis: { labelColor: INK, titleColor: INK, gridColor: INK, gridOpacity: 0.25, domainColor: INK, tickColor: INK },
@@ -193,7 +194,7 @@ function memory({ series }: Kept): object | undefined {
     height: 220,
     layer: [
       {
-        data: { values: series.rss.points },
+        data: { values: series.rss.points.map((point) => ({ ...point })) }, // Vega marks what it is given
         mark: { type: "line", color: COLOURS.onrush },
         encoding: {
           x: { field: "second", type: "quantitative", title: "seconds of full load" },

@@ -49,7 +49,7 @@ describe("requests at a fixed rate", () => {
     expect(latencies.maxMs).toBeGreaterThanOrEqual(stalledMs - 1);
     // That was the server's doing, not the generator's.
     expect(lag.samples).toBe(20);
-    expect(lag.p50Ms).toBe(0);
+    expect(lag.p50Ms).toBeLessThan(latencies.p50Ms / 2);
     expect({ unanswered, broken }).toEqual({ unanswered: 0, broken: 0 });
   });
 
