@@ -193,7 +193,7 @@ export async function startWorker(deps: WorkerDependencies): Promise<Worker> {
     const { gateway, chargeTimeoutMs } = settings.payments;
     cards.configure(settings.payments);
     payments.waitForCharges(chargeTimeoutMs);
-    const isKnown = cards.known.includes(gateway);
+    const isKnown = cards.chosen === null || cards.known.includes(gateway);
     if (!isKnown) log.error({ gateway }, "this worker is not set up for the payment gateway and takes no payments");
     consumers.payments.pause(pauses.payments === true || !isKnown);
     consumers.refunds.pause(pauses.refunds === true);

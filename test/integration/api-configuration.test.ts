@@ -1,10 +1,14 @@
 // The runtime configuration over HTTP: read with the origin of each value, changed by merge patch, refused whole, taken back.
 import { expect, test } from "vitest";
+import { createApp } from "../../api/app.ts";
 import { listAudit } from "../../engine/ledger/audit.ts";
+import { openPool } from "../../engine/ledger/database.ts";
 import { offerGateways } from "../../engine/ledger/payment-gateways.ts";
 import { openApiShop } from "./api-shop.ts";
 
 const PATH = "/api/v1/admin/config";
+const BUYER = "7d1c8a53-3c1b-4b5e-9a6f-2f1f5f0f9b11";
+const POOL = { connectionsMax: 2, applicationName: "nowhere", statementTimeoutMs: 1_000 };
 const shop = await openApiShop();
 const { admin: token } = shop;
 
@@ -153,4 +157,53 @@ test("no version is ever changed or removed", async () => {
   for (const sql of ["UPDATE configuration_versions SET actor = 'x'", "DELETE FROM configuration_versions"]) {
     await expect(shop.pool.query(sql)).rejects.toThrow("append-only");
   }
+});
+
+test("while orders are paused nothing is taken, and a retry finds its order afterwards", async () => {
+  const sale = await shop.sale({ stock: 5 });
+  const order = (key: string) =>
+    shop.call("POST", "/api/v1/orders", {
+      headers: { "idempotency-key": key },
+      body: { saleId: sale.saleId, customerId: BUYER, items: [{ productId: sale.productId, quantity: 1 }] },
+    });
+  const first = await order("before");
+  expect(first.status).toBe(202);
+  shop.deps.engine.admission.configure({ backlogMax: 200_000, isPaused: true });
+  for (const key of ["before", "meanwhile"]) {
+    const refused = await order(key);
+    expect([refused.status, refused.body]).toMatchObject([503, { code: "OVERLOADED", cause: "paused" }]);
+    expect(refused.headers.get("retry-after")).toBe("5");
+  }
+  shop.deps.engine.admission.configure({ backlogMax: 200_000, isPaused: false });
+  const [again, next] = [await order("before"), await order("meanwhile")];
+  expect([again.status, again.body.orderTrackingId]).toEqual([200, first.body.orderTrackingId]);
+  expect(next.status).toBe(202);
+});
+
+test("the backlog's cap can be changed: beyond it orders wait outside", async () => {
+  const sale = await shop.sale({ stock: 5 });
+  const order = () =>
+    shop.call("POST", "/api/v1/orders", {
+      body: { saleId: sale.saleId, customerId: BUYER, items: [{ productId: sale.productId, quantity: 1 }] },
+    });
+  shop.deps.engine.admission.configure({ backlogMax: 1, isPaused: false });
+  expect((await order()).status).toBe(202);
+  expect((await order()).body).toMatchObject({ code: "OVERLOADED", cause: "backlog" });
+  shop.deps.engine.admission.configure({ backlogMax: 2, isPaused: false });
+  expect((await order()).status).toBe(202);
+});
+
+test("without Postgres it can be neither read nor changed, and says so", async () => {
+  const pool = openPool("postgres://127.0.0.1:1/none", POOL, () => undefined);
+  const app = createApp({ ...shop.deps, pool });
+  for (const [method, path, body] of [
+    ["GET", PATH],
+    ["PATCH", PATH, { log: { level: "warn" } }],
+    ["GET", `${PATH}/versions`],
+    ["POST", `${PATH}/rollback`, { version: 0 }],
+  ] as const) {
+    const answer = await shop.call(method, path, { app, token, ...(body && { body }) });
+    expect([method, answer.status, answer.body.code]).toEqual([method, 503, "OVERLOADED"]);
+  }
+  await pool.end();
 });
