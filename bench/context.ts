@@ -82,7 +82,7 @@ export class Context {
   /** One point of a curve, of as many rounds as there are. */
   point<Name extends SeriesName>(series: Name, point: PointOf<Name>): void {
     this.#points[series] = [...(this.#points[series] ?? []), point] as Points[Name];
-    if (series === "rss") return; // a line a second says less than its plot
+    if (series === "rss") return; // its plot says it better than its lines
     const told = JSON.stringify(point, (_key, value) => (typeof value === "number" ? rounded(value) : value));
     this.note(`  ${series}  ${told}`);
   }

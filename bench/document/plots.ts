@@ -61,7 +61,7 @@ async function draw(spec: object): Promise<string> {
       view: { stroke: null },
       font: "-apple-system, Segoe UI, Helvetica, Arial, sans-serif",
       axis: { labelColor: INK, titleColor: INK, gridColor: INK, gridOpacity: 0.25, domainColor: INK, tickColor: INK },
-      legend: { labelColor: INK, titleColor: INK },
+      legend: { labelColor: INK, titleColor: INK, labelLimit: 300, orient: "bottom", direction: "horizontal" },
       header: { labelColor: INK, titleColor: INK },
       title: { color: INK },
       text: { color: INK },
