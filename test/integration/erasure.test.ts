@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { listAudit } from "../../engine/ledger/audit.ts";
 import { grantRole } from "../../engine/members/grants.ts";
 import { makeCustomerId } from "../../engine/members/users.ts";
+import { adjustPoints } from "../../engine/points/adjustments.ts";
 import { accessToken, openApiShop } from "./api-shop.ts";
 
 const shop = await openApiShop();
@@ -63,6 +64,18 @@ describe("an administrator", () => {
     expect((await erase(id)).body.code).toBe("NOT_FOUND");
     expect(await trail(id)).toHaveLength(1);
     expect((await shop.call("POST", "/api/v1/auth/signup", { body: { ...login, name: "새 사람" } })).status).toBe(201);
+  });
+
+  test("ends a member's points: what there is is forfeited, what came and went stays in the books", async () => {
+    const { id } = await member();
+    await adjustPoints(shop.pool, { customerId: id, amount: 70 }, { actor: "cli:test" });
+    expect((await erase(id)).status).toBe(204);
+    const points = await shop.call("GET", `/api/v1/points/${id}`, { token: shop.admin });
+    expect([points.status, points.body]).toMatchObject([200, { balance: 0 }]);
+    const entries = await shop.call("GET", `/api/v1/points/${id}/entries`, { token: shop.admin });
+    expect(entries.body.items).toMatchObject([{ kind: "forfeit", amount: -70 }, { kind: "adjust" }]);
+    const gift = { token: shop.admin, body: { amount: 5, reason: "x" } };
+    expect((await shop.call("POST", `/api/v1/points/${id}/adjustments`, gift)).body.code).toBe("NOT_FOUND");
   });
 
   test.each(["RESERVED", "PAYING", "REFUND_PENDING"])("does not while an order is %s", async (status) => {
