@@ -1,5 +1,10 @@
 // A peer's database, on a server with the same fsync and the same disk as Onrush's, and what its books come to.
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
+
+const POLL_MS = 20;
+/** Between two transactions a peer may be with its Redis. */
+const QUIET_LOOKS = 5;
 
 const SCHEMA = `
   CREATE TABLE stock (
@@ -69,6 +74,28 @@ export class PeerDatabase {
 
   async close(): Promise<void> {
     await this.#pool.end();
+  }
+
+  /** Until the connections of processes that are gone have let go of what they had locked. */
+  untilUnused(): Promise<void> {
+    return this.#untilNone("true", 1);
+  }
+
+  /** Until what nobody waits for any more is done: orders whose buyers went when their burst was over. */
+  untilIdle(): Promise<void> {
+    return this.#untilNone("state <> 'idle'", QUIET_LOOKS);
+  }
+
+  /** Until so many looks in a row have found no connection of others that is so. */
+  async #untilNone(condition: string, looks: number): Promise<void> {
+    for (let quiet = 0; ; await delay(POLL_MS)) {
+      const { rows } = await this.#pool.query(
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+           AND backend_type = 'client backend' AND ${condition} LIMIT 1`,
+      );
+      quiet = rows.length === 0 ? quiet + 1 : 0;
+      if (quiet === looks) return;
+    }
   }
 
   /** Sets the stock's row. */

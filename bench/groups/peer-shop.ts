@@ -109,6 +109,7 @@ export class PeerShop {
 
   async stopProcesses(): Promise<void> {
     await Promise.all(this.#processes.splice(0).map((child) => child.stop()));
+    await this.#database.untilUnused();
   }
 
   /** kill -9 of all its processes; its servers are somebody else's. */

@@ -7,10 +7,13 @@ import type { Context } from "../context.ts";
 import type { Figure } from "../figures.ts";
 import type { Instance } from "../instance.ts";
 import type { Burst, Target } from "../load/burst.ts";
+import { RecordedLoad } from "../load/recorded.ts";
 import type { Sale } from "../shop.ts";
 import { PEERS, type PeerName, PeerShop, POOL_SIZES } from "./peer-shop.ts";
 
 const SWEEP_SECONDS = 2;
+const WARM_UP_ORDERS = 300;
+/** Units for it, where they are rows. */
 const WARM_UP_SECONDS = 1;
 const POLL_MS = 50;
 /** No progress for this long means that it will not end. */
@@ -45,6 +48,7 @@ export class Peers {
         const shop = await PeerShop.create(name, { databaseUrl, redisUrl: redis?.url ?? "" }, sale.productId);
         peers.#shops.push({ shop, tally: { answered: 0, sent: 0 } });
         await shop.start(await peers.#bestPoolSize(context, shop));
+        await peers.#warmUp(shop);
       }
     } catch (error) {
       await peers.stop();
@@ -53,18 +57,27 @@ export class Peers {
     return peers;
   }
 
+  /** However slow the machine is just then: compiled code, and connections that know their statements. */
+  async #warmUp(shop: PeerShop): Promise<void> {
+    await shop.stockUp(WARM_UP_SECONDS);
+    const load = new RecordedLoad(() => shop.url, this.#sale);
+    await load.untilMore(WARM_UP_ORDERS);
+    await load.end();
+    this.#tallyOf(shop).answered += load.acknowledged.length;
+    await this.#untilWritten(shop);
+  }
+
   async #bestPoolSize(context: Context, shop: PeerShop): Promise<number> {
-    const sizes = POOL_SIZES[shop.name];
-    const seconds = sizes.length > 1 ? SWEEP_SECONDS : WARM_UP_SECONDS;
-    let best = { size: 0, perSecond: 0 };
-    for (const size of sizes) {
+    const [only = 1, ...others] = POOL_SIZES[shop.name];
+    if (others.length === 0) return only;
+    let best = { size: only, perSecond: 0 };
+    for (const size of [only, ...others]) {
       await shop.start(size);
-      const { perSecond } = await this.#burst(context, shop, seconds);
-      await this.#untilWritten(shop);
+      const { perSecond } = await this.#burst(context, shop, SWEEP_SECONDS);
       await shop.stopProcesses();
       if (perSecond > best.perSecond) best = { size, perSecond };
     }
-    if (sizes.length > 1) context.say(`  ${shop.name} does best with a pool of ${best.size}`);
+    context.say(`  ${shop.name} does best with a pool of ${best.size}`);
     return best.size;
   }
 
@@ -81,6 +94,7 @@ export class Peers {
   }
 
   async #burst(context: Context, shop: PeerShop, seconds: number): Promise<Burst> {
+    await shop.database.untilIdle();
     await shop.stockUp(seconds);
     const burst = await context.burst(targetOf(shop, this.#sale), { seconds });
     const tally = this.#tallyOf(shop);
