@@ -15,13 +15,19 @@ export interface PointsAccount {
 export const ENTRY_KINDS = ["earn", "revoke", "spend", "give_back", "adjust", "forfeit"] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 
-/** Reads an account. A member without one has 0, also when nobody has that id. */
-export async function readPoints(db: Queryable, customerId: string): Promise<PointsAccount> {
-  const result = await db.query<PointsAccount>({
+/**
+ * Reads an account. A member without one has 0, also when nobody has that id.
+ *
+ * @param timeoutMs how long an answer is waited for at most; left out: as long as the statement may run
+ */
+export async function readPoints(db: Queryable, customerId: string, timeoutMs?: number): Promise<PointsAccount> {
+  const query = {
     name: "read_points",
     text: `SELECT customer_id AS "customerId", balance, spend FROM points_accounts WHERE customer_id = $1`,
     values: [customerId],
-  });
+    ...(timeoutMs !== undefined && { query_timeout: timeoutMs }),
+  };
+  const result = await db.query<PointsAccount>(query);
   return result.rows[0] ?? { customerId, balance: 0, spend: 0 };
 }
 

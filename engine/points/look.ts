@@ -7,6 +7,9 @@ import { type Partition, partitionKeys } from "../keys.ts";
 import type { Queryable } from "../ledger/database.ts";
 import { readPoints } from "./accounts.ts";
 
+/** An order does not hang on a Postgres that says nothing. */
+const LOOK_TIMEOUT_MS = 2_000;
+
 export interface PointsWish {
   readonly at: Partition;
   readonly customerId: string;
@@ -26,7 +29,7 @@ export async function checkBalance(
   { at, customerId, points, scope }: PointsWish,
 ): Promise<void> {
   try {
-    const { balance } = await readPoints(db, customerId);
+    const { balance } = await readPoints(db, customerId, LOOK_TIMEOUT_MS);
     if (balance < points) {
       throw new OnrushError("INSUFFICIENT_POINTS", `There are ${balance} points, not ${points}.`, { balance, points });
     }

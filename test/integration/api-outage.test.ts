@@ -5,10 +5,13 @@ import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { describe, expect, test } from "vitest";
 import { createApp } from "../../api/app.ts";
-import { callApp, guest, JWT_SECRET, openApiShop, RECEIPT_SECRET } from "./api-shop.ts";
+import { startEngine } from "../support/assembly.ts";
+import { FaultProxy } from "../support/faults/proxy.ts";
+import { accessToken, callApp, guest, JWT_SECRET, openApiShop, RECEIPT_SECRET } from "./api-shop.ts";
+import { memberWith } from "./points-shop.ts";
 
 const shop = await openApiShop();
-const { saleId, productId } = await shop.sale({ stock: 10 });
+const { saleId, productId } = await shop.sale({ stock: 100 });
 const body = { saleId, items: [{ productId, quantity: 1 }] };
 const MAIN = fileURLToPath(new URL("../../api/main.ts", import.meta.url));
 
@@ -36,6 +39,40 @@ describe("without Postgres", () => {
     }
   });
 });
+
+test.each(["refuse", "silent"] as const)(
+  "orders with points are 503 while Postgres is away (%s), but for the one that their key led to; others are taken",
+  async (mode) => {
+    const proxy = await FaultProxy.start(Number(new URL(shop.databaseUrl).port));
+    const url = new URL(shop.databaseUrl);
+    url.port = String(proxy.port);
+    const away = await startEngine({ databaseUrl: url.href, redisUrl: shop.redis.urlOf("onrush_api") });
+    try {
+      const app = createApp({ ...shop.deps, engine: away.engine });
+      const kim = await memberWith(shop.pool, 100);
+      const token = await accessToken(kim);
+      const spend = (points: number, key: string) =>
+        callApp(app, "POST", "/api/v1/orders", {
+          body: { ...body, points },
+          token,
+          headers: { "idempotency-key": key },
+        });
+      const first = await spend(100, "a");
+      expect(first.status).toBe(202);
+      proxy.setMode(mode);
+      const again = await spend(100, "a");
+      expect([again.status, again.body.orderTrackingId]).toEqual([200, first.body.orderTrackingId]);
+      const other = await spend(50, "b");
+      expect([other.status, other.body.code, other.headers.get("retry-after")]).toEqual([503, "OVERLOADED", "1"]);
+      expect((await callApp(app, "POST", "/api/v1/orders", { body, token })).status).toBe(202);
+    } finally {
+      proxy.heal();
+      await away.stop();
+      await proxy.stop();
+    }
+  },
+  30_000,
+);
 
 test("the process serves, tells where, and ends within the grace on SIGTERM with a connection kept alive", async () => {
   const child = spawn(process.execPath, [MAIN], {
@@ -80,7 +117,7 @@ describe("without Redis", () => {
       expect(["STOCK_UNAVAILABLE", "OUTCOME_UNKNOWN"]).toContain(order.body.code);
       expect(order.headers.get("retry-after")).toBe("1");
       const sale = await shop.call("GET", `/api/v1/sales/${saleId}`);
-      expect(sale.body.items).toEqual([expect.objectContaining({ remaining: 10 })]);
+      expect(sale.body.items).toEqual([expect.objectContaining({ remaining: 100 })]);
       expect((await shop.call("GET", "/readyz")).body).toMatchObject({
         status: 503,
         checks: { redis: false, postgres: true },
