@@ -70,9 +70,9 @@ export class Context {
     return scenarios.some((scenario) => this.options.only.has(scenario));
   }
 
-  say(line: string): void {
+  readonly say = (line: string): void => {
     this.#write(line);
-  }
+  };
 
   record(round: string, figure: Figure, value: number): void {
     this.measurements.add(round, figure, value);

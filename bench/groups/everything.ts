@@ -6,6 +6,7 @@ import { untilApplied, untilFinished } from "../draining.ts";
 import type { Instance } from "../instance.ts";
 import type { Target } from "../load/burst.ts";
 import { cpuMeter } from "../machine.ts";
+import { prove } from "../proof.ts";
 import type { Sale, Shop } from "../shop.ts";
 import { noopTarget, startNoop } from "./admission.ts";
 import { Peers } from "./peers.ts";
@@ -70,6 +71,7 @@ async function burstAndDrain(
   context.audit("accept_all, in Redis", await books.auditAdmission(sale, burst));
   context.audit("accept_all, in the ledger", await books.auditLedger(sale, burst));
   context.audit("accept_all, at the end", await books.auditEnds(sale));
+  context.audit("accept_all, proof", await prove(instance, sale, context.say));
 }
 
 /** Of what became CONFIRMED once the burst was over; of the whole when next to nothing was left by then. */

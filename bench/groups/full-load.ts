@@ -6,6 +6,7 @@ import type { Context } from "../context.ts";
 import { untilApplied, untilFinished } from "../draining.ts";
 import type { Instance } from "../instance.ts";
 import type { Target } from "../load/burst.ts";
+import { prove } from "../proof.ts";
 import type { Shop } from "../shop.ts";
 import { spreadOf } from "../statistics.ts";
 
@@ -31,6 +32,7 @@ export async function measureFullLoad(context: Context, instance: Instance, shop
     context.audit("full load, in Redis", await books.auditAdmission(sale, burst));
     context.audit("full load, in the ledger", await books.auditLedger(sale, burst));
     context.audit("full load, at the end", await books.auditEnds(sale));
+    context.audit("full load, proof", await prove(instance, sale, context.say));
   } finally {
     memory.end();
     await books.close();

@@ -6,6 +6,7 @@ import type { Context } from "../context.ts";
 import { untilApplied, untilFinished } from "../draining.ts";
 import type { Instance } from "../instance.ts";
 import type { Burst, Target } from "../load/burst.ts";
+import { prove } from "../proof.ts";
 import type { LatencyPath } from "../series.ts";
 import type { Sale, Shop } from "../shop.ts";
 import { spreadOf } from "../statistics.ts";
@@ -60,6 +61,7 @@ export async function measureBusyLatencies(context: Context, instance: Instance,
     context.audit("latency with everything, in Redis", await books.auditAdmission(sale, tally));
     context.audit("latency with everything, in the ledger", await books.auditLedger(sale, tally));
     context.audit("latency with everything, at the end", await books.auditEnds(sale));
+    context.audit("latency with everything, proof", await prove(instance, sale, context.say));
   } finally {
     await books.close();
   }

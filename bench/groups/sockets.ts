@@ -8,6 +8,7 @@ import { untilApplied, untilFinished } from "../draining.ts";
 import type { Instance } from "../instance.ts";
 import type { SocketsOrder, SocketsReport } from "../load/sockets.ts";
 import { cpuMeter } from "../machine.ts";
+import { prove } from "../proof.ts";
 import type { Sale, Shop } from "../shop.ts";
 
 const WARM_UP = { sockets: 50, perSecond: 50, seconds: 2 };
@@ -33,6 +34,7 @@ export async function measureSockets(context: Context, instance: Instance, shop:
     context.audit("sockets, never told", { oversold: 0, lost: heard.placed - heard.told, duplicated: 0 });
     context.audit("sockets, in the ledger", await books.auditLedger(sale, tally));
     context.audit("sockets, at the end", await books.auditEnds(sale));
+    context.audit("sockets, proof", await prove(instance, sale, context.say));
   } finally {
     await books.close();
   }

@@ -10,6 +10,7 @@ import type { Context } from "../context.ts";
 import { untilApplied, untilFinished } from "../draining.ts";
 import type { Instance } from "../instance.ts";
 import { cpuMeter } from "../machine.ts";
+import { prove } from "../proof.ts";
 import type { Sale, Shop } from "../shop.ts";
 
 /** Tried from the top; the first that is kept up with is the figure. */
@@ -68,6 +69,7 @@ async function keepsUp(context: Context, instance: Instance, shop: Shop, books: 
   context.audit(`${round}, in Redis`, await books.auditAdmission(sale, burst));
   context.audit(`${round}, in the ledger`, await books.auditLedger(sale, burst));
   context.audit(`${round}, at the end`, await books.auditEnds(sale));
+  context.audit(`${round}, proof`, await prove(instance, sale, context.say));
   if (kept) {
     const took = await pathTimes(books, sale);
     context.record(round, "sustained_ops", rate);
