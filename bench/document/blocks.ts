@@ -4,7 +4,10 @@ import type { LatencyPath } from "../series.ts";
 import { ASSUMPTIONS, capacityFor, type OrderCosts, PARTS } from "./capacity.ts";
 import { costCurves, type Kept, type KeptFigure, medians, type Origin } from "./kept.ts";
 
-export const BLOCKS = ["machine", "throughput", "ratios", "latency", "ack", "curves", "memory", "capacity"] as const;
+export const BLOCKS = [
+  ...(["machine", "throughput", "ratios", "latency", "ack", "curves", "memory", "capacity"] as const),
+  "killed",
+] as const;
 export type Block = (typeof BLOCKS)[number];
 
 const NOT_MEASURED = "*Not measured yet.*";
@@ -13,6 +16,7 @@ const PATHS: Readonly<Record<LatencyPath, string>> = {
   soldout: "sold out",
   everything: "accepted, everything running",
 };
+const VICTIMS = { processes: "its processes", redis: "its Redis", postgres: "its Postgres" } as const;
 const RATES = [10_000, 100_000, 583_000] as const;
 /** A peak of a minute whose orders are carried to their end over ten. */
 const PEAK = { seconds: 60, finishedWithinSeconds: 600 } as const;
@@ -35,6 +39,7 @@ export function renderBlocks(kept: Kept, plots: ReadonlySet<string>): Readonly<R
     ),
     memory: block(plot("memory", "Resident memory of the API at full load"), memory(kept)),
     capacity: block(capacity(kept)),
+    killed: block(killed(kept)),
   };
 }
 
@@ -164,6 +169,17 @@ function capacity({ series, figures: kept }: Kept): string | undefined {
         ? ""
         : ` A minute at ${show(RATES[2])}/s keeps ${gb(bytes * RATES[2] * PEAK.seconds)} GB in Redis.`),
   ].join("\n\n");
+}
+
+function killed({ peersKilled }: Kept): string | undefined {
+  if (!peersKilled) return undefined;
+  const rows = peersKilled.outcomes.map(({ peer, victim, appendfsync, ...counted }) => [
+    `\`${peer}\`: ${VICTIMS[victim]}${victim === "redis" ? `, \`${appendfsync}\`` : ""}`,
+    ...[counted.kills, counted.acknowledged, counted.missing, counted.twice, counted.oversold].map(show),
+    ...[counted.strayUnits, counted.unanswered, counted.youngMax].map(show),
+  ]);
+  const headings = ["killed", "times", "acknowledged", "missing", "twice", "oversold", "stray units", "unanswered"];
+  return `${table([...headings, "younger than 1 s"], rows)}\n\n${origin(peersKilled)}`;
 }
 
 function needs(label: string, rates: Parameters<typeof capacityFor>[0], costs: OrderCosts): string[] {

@@ -1,6 +1,7 @@
 // What docs/BENCHMARKS.md is made from: docs/benchmarks/figures.json, in which the results of runs are kept, the newest of each
 // figure and curve, with the day and the load of the machine before the run. Nothing in the document is copied by hand.
 import type { Figure } from "../figures.ts";
+import type { Killed } from "../groups/peers-killed.ts";
 import type { Machine } from "../machine.ts";
 import type { Points } from "../series.ts";
 import { spreadOf } from "../statistics.ts";
@@ -27,6 +28,7 @@ export interface Kept {
   readonly figures: KeptFigures;
   readonly ratios: KeptFigures;
   readonly series: { readonly [Name in keyof Points]?: Origin & { readonly points: NonNullable<Points[Name]> } };
+  readonly peersKilled?: Origin & { readonly outcomes: readonly Killed[] };
 }
 
 /** The part of a results file that is kept. */
@@ -40,6 +42,7 @@ export interface Result {
     readonly ratios: Readonly<Record<string, readonly number[]>>;
   };
   readonly series?: Points;
+  readonly peersKilled?: readonly Killed[];
 }
 
 /** What was kept with a result over it. @throws when the result's books are wrong */
@@ -50,11 +53,13 @@ export function keep(kept: Kept | undefined, result: Result): Kept {
   const origin: Origin = { at: result.startedAt, loadBefore: result.machine.loadBefore };
   const { ratios, ...figures } = result.spread;
   const series = Object.entries(result.series ?? {}).map(([name, points]) => [name, { ...origin, points }]);
+  const killed = result.peersKilled ? { ...origin, outcomes: result.peersKilled } : kept?.peersKilled;
   return {
     machine: { ...result.machine, versions: { ...kept?.machine.versions, ...result.machine.versions } },
     figures: { ...kept?.figures, ...spreads(figures, origin) },
     ratios: { ...kept?.ratios, ...spreads(ratios, origin) },
     series: { ...kept?.series, ...Object.fromEntries(series) },
+    ...(killed && { peersKilled: killed }),
   };
 }
 
