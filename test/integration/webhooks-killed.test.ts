@@ -25,7 +25,7 @@ test("kill -9 of the worker: every event of every order comes, once it is back",
     timeout: 90_000,
     interval: 200,
   });
-  // A killed worker's deliveries are due again after their lease of half a minute.
+  // What a killed worker had under way is due again when its successor starts.
   await vi.waitFor(
     () => {
       const types = new Map<string, Set<string>>();

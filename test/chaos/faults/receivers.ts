@@ -59,6 +59,7 @@ export const receiversFail: Fault = {
     const failing = failEveryWay(stage).finally(() => {
       isFailing = false;
     });
+    failing.catch(() => undefined); // awaited below
     let [atRandom, atCommit] = [0, 0];
     const isEnough = () => atRandom >= kills && atCommit >= killsAtCommit;
     // In the short run the worker gets to send something, too.
@@ -71,6 +72,7 @@ export const receiversFail: Fault = {
     }
     await failing;
     await system.process("worker").ensureRunning();
+    await letSomeDie(stage);
     receiver.fail("take");
     const healedAtMs = history.now;
     const replayed = await replayDead(stage);
@@ -88,9 +90,11 @@ export const receiversFail: Fault = {
     const { id, receiver } = endpointOf(stage);
     const orders = await ordersOf(stage, undefined);
     const wanted = orders.flatMap((order) => [...eventsOf(order).keys()]);
-    const isTold = () => {
+    const isTold = async () => {
       const taken = new Set(receiver.received.flatMap((one) => (one.isTaken ? [one.id] : [])));
-      return wanted.every((id) => taken.has(id));
+      if (wanted.every((id) => taken.has(id))) return true;
+      await sleep(LOOK_MS);
+      return false;
     };
     const withinMs = TOLD_WITHIN_MS[stage.pace];
     await until(isTold, withinMs);
@@ -122,7 +126,7 @@ function namedIn({ received }: FailingReceiver): string[] {
   return [...new Set(received.flatMap(({ id }) => /^evt_([0-9a-f-]{36})_\d+$/.exec(id)?.[1] ?? []))];
 }
 
-/** One way after the other, each until it was met; while it is down, a day passes for some of what is due. */
+/** One way after the other, each until it was met. */
 async function failEveryWay(stage: Stage): Promise<void> {
   const { receiver } = endpointOf(stage);
   const { failsForMs, downForMs } = PLAN[stage.pace];
@@ -133,6 +137,10 @@ async function failEveryWay(stage: Stage): Promise<void> {
       pushUntil(stage, () => receiver.counts[how] > 0, MET_WITHIN_MS),
     ]);
   }
+}
+
+/** For some of what is due, while the receiver is down, the day of its tries is over: it is dead by the next one. */
+async function letSomeDie(stage: Stage): Promise<void> {
   await letDayPass(stage, endpointOf(stage).id);
   const isOver = "state = 'pending' AND opened_at < now() - interval '1 day'";
   await pushUntil(stage, async () => (await countDeliveries(stage, isOver)) === 0, DEAD_WITHIN_MS);
@@ -185,7 +193,6 @@ async function replayDead(stage: Stage): Promise<number> {
   return (JSON.parse(output) as { replayed: unknown[] }).replayed.length;
 }
 
-/** For some of what is due the day of its tries is over, and the last of them is due. */
 async function letDayPass({ system }: Stage, id: string): Promise<void> {
   await system.pool.query(
     `UPDATE webhook_deliveries SET opened_at = now() - interval '25 hours', due_at = now() - interval '1 hour'
