@@ -198,6 +198,15 @@ export type RatioName = keyof typeof RATIOS;
 /** The budget's absolute line. */
 export const CONFIRMED_BUDGET = { floor: 3_000, target: 5_000 } as const;
 
+/** Figures that have to stay below something: `floor` at least, `target` at best. */
+export const CEILINGS: Partial<Record<Figure, { readonly floor: number; readonly target: number }>> = {
+  accept_p99_ms: { floor: 15, target: 15 },
+  soldout_p99_ms: { floor: 10, target: 10 },
+  ws_p99_ms: { floor: 250, target: 100 },
+  idle_confirmed_p99_ms: { floor: 500, target: 200 },
+  api_rss_mb: { floor: 300, target: 300 },
+};
+
 interface Sample {
   readonly round: string;
   readonly figure: Figure;

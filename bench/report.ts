@@ -1,6 +1,6 @@
 // What a run says: a table for people, one JSON object for programs.
 import type { Context } from "./context.ts";
-import { CONFIRMED_BUDGET, FIGURES, type Figure, RATIOS, type RatioName } from "./figures.ts";
+import { CEILINGS, CONFIRMED_BUDGET, FIGURES, type Figure, RATIOS, type RatioName } from "./figures.ts";
 import type { Killed } from "./groups/peers-killed.ts";
 import type { Machine } from "./machine.ts";
 import type { Spread } from "./statistics.ts";
@@ -113,6 +113,12 @@ function costsOf({ costs }: Context) {
 }
 
 function markOf(name: Figure, median: number): string {
+  const ceiling = CEILINGS[name];
+  if (ceiling) {
+    const { floor, target } = ceiling;
+    const reached = median <= target ? "++ target" : median <= floor ? "+ floor" : "- above";
+    return `${reached} (floor ${floor}, target ${target})`;
+  }
   if (name !== "confirmed_ops" && name !== "sustained_ops") return "";
   const { floor, target } = CONFIRMED_BUDGET;
   return `${mark(median, floor, target)} (floor ${floor}, target ${target})`;
