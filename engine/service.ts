@@ -35,6 +35,7 @@ export async function runService(
   { role, whileWaiting }: RoleFrame,
   start: (config: RoleConfig, log: Logger, configuration: RunningConfiguration) => Promise<RunningService>,
 ): Promise<void> {
+  const isLaunched = process.connected === true;
   let config: RoleConfig;
   try {
     config = requireRoleConfig(loadConfig(process.env));
@@ -73,6 +74,8 @@ export async function runService(
   process.on("SIGINT", stop);
   // The launcher's end of the channel closing means that the launcher is gone.
   process.on("disconnect", () => stop("launcher gone"));
+  // It may have gone while the role was starting, when nobody listened.
+  if (isLaunched && !process.connected) stop("launcher gone");
   log.info(service.ready ?? {}, "ready");
   process.send?.({ type: "ready", ...service.ready });
 }
