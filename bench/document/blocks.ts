@@ -176,7 +176,8 @@ function killed({ peersKilled }: Kept): string | undefined {
   const rows = peersKilled.outcomes.map(({ peer, victim, appendfsync, ...counted }) => [
     `\`${peer}\`: ${VICTIMS[victim]}${victim === "redis" ? `, \`${appendfsync}\`` : ""}`,
     ...[counted.kills, counted.acknowledged, counted.missing, counted.twice, counted.oversold].map(show),
-    ...[counted.strayUnits, counted.unanswered, counted.youngMax].map(show),
+    ...[counted.strayUnits, counted.unanswered].map(show),
+    appendfsync === "everysec" ? show(counted.youngMax) : "",
   ]);
   const headings = ["killed", "times", "acknowledged", "missing", "twice", "oversold", "stray units", "unanswered"];
   return `${table([...headings, "younger than 1 s"], rows)}\n\n${origin(peersKilled)}`;

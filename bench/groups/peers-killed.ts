@@ -29,7 +29,7 @@ export interface Killed {
   readonly strayUnits: number;
   /** Orders in Postgres whose buyer got no answer: without a key, trying again makes a second. */
   readonly unanswered: number;
-  /** Acknowledged in the second before a kill of Redis, at most: what `everysec` may not have synced when the power fails. */
+  /** With `everysec`, acknowledged in the second before a kill of Redis, at most: what may not be synced when the power fails. */
   readonly youngMax: number;
 }
 
@@ -103,7 +103,7 @@ async function killAgainAndAgain(
       oversold: Math.max(0, units - taken),
       strayUnits: Math.max(0, taken - units),
       unanswered: orders - (acknowledged.length - missing),
-      youngMax: victim === "redis" ? youngMax : 0,
+      youngMax: victim === "redis" && appendfsync === "everysec" ? youngMax : 0,
     };
   } finally {
     await load?.end();

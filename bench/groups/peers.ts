@@ -73,7 +73,7 @@ export class Peers {
     let best = { size: only, perSecond: 0 };
     for (const size of [only, ...others]) {
       await shop.start(size);
-      const { perSecond } = await this.#burst(context, shop, SWEEP_SECONDS);
+      const { perSecond } = await this.#burst(context, shop, Math.min(SWEEP_SECONDS, context.options.seconds));
       await shop.stopProcesses();
       if (perSecond > best.perSecond) best = { size, perSecond };
     }

@@ -10,7 +10,7 @@ import { describe, expect, it } from "vitest";
 const MAIN = fileURLToPath(new URL("../../bench/main.ts", import.meta.url));
 
 function bench(...args: string[]) {
-  return promisify(execFile)(process.execPath, [MAIN, ...args], { timeout: 100_000 });
+  return promisify(execFile)(process.execPath, [MAIN, ...args], { timeout: 200_000 });
 }
 
 describe("npm run bench", () => {
@@ -30,6 +30,16 @@ describe("npm run bench", () => {
       "token_to_guest",
     ]);
     expect(result["machine"]).toMatchObject({ cores: expect.any(Number), versions: { node: process.versions.node } });
+  });
+
+  it("measures its peers, each as durable as it claims", { timeout: 210_000 }, async () => {
+    const only = "pg_row,pg_skip_locked,redis_lock,bullmq";
+    const args = ["--quick", "--json", "--seconds", "1", "--repeat", "1", "--connections", "16", "--only", only];
+    const result = JSON.parse((await bench(...args)).stdout) as Record<string, unknown>;
+
+    expect(result).toMatchObject({ oversold: 0, lost: 0, duplicated: 0 });
+    const rates = ["pg_row_rps", "pg_skip_locked_rps", "redis_lock_rps", "bullmq_rps", "bullmq_accept_rps"];
+    for (const figure of rates) expect(result[figure], figure).toBeGreaterThan(0);
   });
 
   it("writes no report from a result whose books are wrong, or that is not there", async () => {
