@@ -10,7 +10,7 @@ ${Object.entries(SCENARIOS)
   .join("\n")}
 
 Examples:
-  npm run bench                                   everything; about half an hour
+  npm run bench                                   everything; about an hour and a half
   npm run bench -- --quick                        all of the contract; under five minutes
   npm run bench -- --quick --json > figures.json  one JSON object on stdout, progress on stderr
   npm run bench -- --only noop,accept --repeat 5  one ratio, five times
