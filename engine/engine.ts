@@ -12,7 +12,7 @@ import { CATALOG_SALE_ID, type PartitionEpoch } from "./catalogue/sales.ts";
 import { CatalogueView, type SaleView } from "./catalogue/view.ts";
 import type { AckMode } from "./config.ts";
 import type { Coupon } from "./coupons/coupon.ts";
-import { type Asked, askWithCoupon } from "./coupons/supply.ts";
+import { supplyCoupon } from "./coupons/supply.ts";
 import { CouponView } from "./coupons/view.ts";
 import { CommitWaiter } from "./durability/commits.ts";
 import { Durability } from "./durability/durability.ts";
@@ -35,7 +35,7 @@ import {
 import { makeOrderId } from "./order-id.ts";
 import type { OrderStatus } from "./order-state.ts";
 import { checkBalance } from "./points/look.ts";
-import { priceOrder } from "./pricing.ts";
+import { type CouponUse, priceOrder } from "./pricing.ts";
 import { signReceipt } from "./receipt.ts";
 import { AcknowledgedLog } from "./recovery/acknowledged.ts";
 import { RedisClock } from "./redis/clock.ts";
@@ -200,32 +200,40 @@ export class Engine {
    *   `OUTCOME_UNKNOWN` (the order in `facts.orderTrackingId` stands if it was accepted). For an order with points also what
    *   Postgres throws when it cannot be asked: nothing was taken
    */
-  async place(request: OrderRequest, wishes?: PlaceWishes): Promise<PlacedOrder | ReplayedOrder> {
-    const sale = this.#saleOf(request.saleId ?? CATALOG_SALE_ID);
-    const { couponCode } = request;
-    if (couponCode === undefined) return await this.#placePriced(sale, request, wishes, priceOrder(sale, request));
-    const coupon = await this.coupons.find(couponCode);
-    const nowMs = await this.clock.nowMs();
+  place(request: OrderRequest, wishes?: PlaceWishes): Promise<PlacedOrder | ReplayedOrder> {
+    return request.couponCode === undefined
+      ? this.#place(request, wishes)
+      : this.#placeWithCoupon(request, request.couponCode, wishes);
+  }
+
+  async #placeWithCoupon(
+    request: OrderRequest,
+    couponCode: string,
+    wishes: PlaceWishes | undefined,
+  ): Promise<PlacedOrder | ReplayedOrder> {
+    this.#saleOf(request);
+    const use = { coupon: await this.coupons.find(couponCode), nowMs: await this.clock.nowMs() };
     try {
-      const payload = priceOrder(sale, request, { coupon, nowMs });
-      return await this.#placePriced(sale, request, wishes, payload, coupon);
+      return await this.#place(request, wishes, use);
     } catch (error) {
       // The key of an order that was accepted while the coupon was good leads to that order still.
       const isJudged = error instanceof OnrushError && error.code === "COUPON_INVALID";
-      const earlier = isJudged && request.idempotencyKey !== undefined && (await this.#findEarlier(sale, request));
+      const earlier = isJudged && request.idempotencyKey !== undefined && (await this.#findEarlier(request));
       if (!earlier) throw error;
       return earlier;
     }
   }
 
-  async #placePriced(
-    sale: SaleView,
+  // Nearly every order comes this way, so it waits once: for Redis.
+  async #place(
     request: OrderRequest,
     wishes: PlaceWishes | undefined,
-    payload: OrderPayload,
-    coupon?: Coupon,
+    use?: CouponUse,
   ): Promise<PlacedOrder | ReplayedOrder> {
+    const sale = this.#saleOf(request);
+    const payload = priceOrder(sale, request, use);
     const at = { saleId: sale.id, partition: partitionOf(request.customerId, sale.partitions) };
+    const coupon = use?.coupon;
     const refuse = (outcome: Refused, by: "memory" | "process", orderId: string | null = null) =>
       this.#refuse(outcome, sale, at, request.customerId, by, orderId, coupon);
     const state = sale.partitionEpochs[at.partition];
@@ -240,10 +248,15 @@ export class Engine {
       const scope = idempotencyOf(request)?.scope;
       await checkBalance({ db, redis }, { at, customerId: request.customerId, points, scope });
     }
-    const ask = () => this.#ask(sale, at, state, request, payload);
-    const { orderId, outcome } = coupon
-      ? await askWithCoupon(coupon, { ...at, epoch: state.epoch }, this, ask)
-      : await ask();
+    let orderId = this.#makeOrderId(sale, at);
+    let outcome = await this.#ask(orderId, at, state, request, payload);
+    if (coupon) {
+      const to = { ...at, epoch: state.epoch };
+      ({ orderId, outcome } = await supplyCoupon(coupon, to, this, { orderId, outcome }, async () => {
+        const next = this.#makeOrderId(sale, at);
+        return { orderId: next, outcome: await this.#ask(next, at, state, request, payload) };
+      }));
+    }
     if (outcome.type === "ACCEPTED" || outcome.type === "REPLAYED") {
       const waitMs = wishes?.waitForPostgresMs ?? this.#postgresWaitMs;
       const status = waitMs > 0 ? await this.commits.wait(outcome.orderId, waitMs) : undefined;
@@ -254,18 +267,21 @@ export class Engine {
     throw refuse(outcome, "process", orderId);
   }
 
+  #makeOrderId(sale: SaleView, { partition }: Partition): string {
+    return makeOrderId(sale.no, partition, this.#now());
+  }
+
   /** Asks Redis. @param payload without one, for what nobody could have */
-  async #ask(
-    sale: SaleView,
+  #ask(
+    orderId: string,
     at: Partition,
     { epoch, seq }: PartitionEpoch,
     request: OrderRequest,
     payload: OrderPayload | undefined,
-  ): Promise<Asked> {
+  ): Promise<PlaceOutcome> {
     this.positions.learn(at, { epoch, seq });
-    const orderId = makeOrderId(sale.no, at.partition, this.#now());
     const idempotency = idempotencyOf(request);
-    const outcome = await this.admission.place(at, epoch, {
+    return this.admission.place(at, epoch, {
       orderId,
       buyer: request.customerId,
       idempotency,
@@ -275,15 +291,15 @@ export class Engine {
       }),
       lines: payload?.lines ?? NOTHING_SOLD,
     });
-    return { orderId, outcome };
   }
 
   /** The order that the request's key led to before: a call that asks for what nobody sells can only tell that. */
-  async #findEarlier(sale: SaleView, request: OrderRequest): Promise<ReplayedOrder | undefined> {
+  async #findEarlier(request: OrderRequest): Promise<ReplayedOrder | undefined> {
+    const sale = this.#saleOf(request);
     const at = { saleId: sale.id, partition: partitionOf(request.customerId, sale.partitions) };
     const state = sale.partitionEpochs[at.partition];
     if (state?.state !== "live") return undefined;
-    const { outcome } = await this.#ask(sale, at, state, request, undefined);
+    const outcome = await this.#ask(this.#makeOrderId(sale, at), at, state, request, undefined);
     return outcome.type === "REPLAYED" ? { type: "replayed", orderId: outcome.orderId } : undefined;
   }
 
@@ -373,7 +389,7 @@ export class Engine {
     };
   }
 
-  #saleOf(id: string): SaleView {
+  #saleOf({ saleId: id = CATALOG_SALE_ID }: OrderRequest): SaleView {
     const sale = this.catalogue.sale(id);
     if (!sale) throw new OnrushError("NOT_FOUND", "There is no such sale.", { saleId: id });
     return sale;

@@ -9,12 +9,11 @@ interface Order {
 }
 
 /** @throws OnrushError with `RATE_LIMITED`, and what `place` throws */
-export async function guarded<T>(
-  limits: RateLimits,
-  { customerId, couponCode }: Order,
-  place: () => Promise<T>,
-): Promise<T> {
-  if (couponCode === undefined) return await place();
+export function guarded<T>(limits: RateLimits, order: Order, place: () => Promise<T>): Promise<T> {
+  return order.couponCode === undefined ? place() : placeGuarded(limits, order.customerId, place);
+}
+
+async function placeGuarded<T>(limits: RateLimits, customerId: string, place: () => Promise<T>): Promise<T> {
   limits.guess(customerId);
   try {
     return await place();

@@ -11,26 +11,30 @@ export interface Asked {
   readonly outcome: PlaceOutcome;
 }
 
-/** @param ask asks Redis, each time under another id: what was refused under one is refused under it */
-export async function askWithCoupon(
+/**
+ * @param asked what Redis said to the order
+ * @param ask asks it again, each time under another id: what was refused under one is refused under it
+ */
+export async function supplyCoupon(
   coupon: Coupon,
   to: Place,
   { catalogue, transfers }: { readonly catalogue: CatalogueView; readonly transfers: StockTransfers },
+  asked: Asked,
   ask: () => Promise<Asked>,
 ): Promise<Asked> {
-  let asked = await ask();
   if (!isDry(asked, coupon)) return asked;
   const deadlineMs = performance.now() + SUPPLY_WAIT_MS;
   const places = coupon.saleIds.flatMap((saleId) =>
     (catalogue.sale(saleId)?.partitionEpochs ?? []).map((place) => ({ ...place, saleId })),
   );
-  while (isDry(asked, coupon)) {
+  let last = asked;
+  while (isDry(last, coupon)) {
     const supply = await transfers.bring({ productId: coupon.id, to, places, total: coupon.limit }, deadlineMs);
     if (supply === "dry") break;
-    if (supply === "pending") return { ...asked, outcome: { type: "STOCK_UNAVAILABLE", cause: "COUPON" } };
-    asked = await ask();
+    if (supply === "pending") return { ...last, outcome: { type: "STOCK_UNAVAILABLE", cause: "COUPON" } };
+    last = await ask();
   }
-  return asked;
+  return last;
 }
 
 function isDry({ outcome }: Asked, { id }: Coupon): boolean {
