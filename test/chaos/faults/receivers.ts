@@ -65,6 +65,7 @@ export const receiversFail: Fault = {
     // In the short run the worker gets to send something, too.
     while (!isEnough() || (isFailing && pace === "full")) {
       if (atRandom <= atCommit) {
+        await untilMoreMet(stage);
         await pause(stage.random, LIFE_MS[pace]);
         atRandom += await killWorker(stage);
       } else if (!(await killAtCursor(stage))) break;
@@ -124,6 +125,14 @@ function endpointOf(stage: Stage): Endpoint {
 /** Orders that its webhooks are about. */
 function namedIn({ received }: FailingReceiver): string[] {
   return [...new Set(received.flatMap(({ id }) => /^evt_([0-9a-f-]{36})_\d+$/.exec(id)?.[1] ?? []))];
+}
+
+/** A worker that dies before it has sent anything shows nothing: each gets this far, where the machine lets it. */
+async function untilMoreMet(stage: Stage): Promise<void> {
+  const { receiver } = endpointOf(stage);
+  const met = () => receiver.received.length + receiver.counts.down;
+  const before = met();
+  await pushUntil(stage, () => met() > before, MET_WITHIN_MS);
 }
 
 /** One way after the other, each until it was met. */
