@@ -74,23 +74,31 @@ export const LACKS_POINTS = `(EXISTS (SELECT FROM order_discounts d WHERE d.orde
 /**
  * Takes the points of expired orders again that were paid all the same, as far as their members have them. In a transaction
  * of its own, committed before Redis is asked for the units: an order that Redis has revived becomes PAID whatever happens to
- * whoever asked, so its points must be taken by then. Where the units are not to be had, the refund gives them back.
+ * whoever asked, so its points must be taken by then. Where the units are not to be had, the refund gives them back. Orders
+ * that somebody else is deciding about are passed over.
+ *
+ * @returns those for which there are not enough points
  */
-export async function retakePoints(client: pg.ClientBase, orderIds: readonly string[]): Promise<void> {
+export async function retakePoints(client: pg.ClientBase, orderIds: readonly string[]): Promise<string[]> {
   const lacking = await lockLackingOrders(client, orderIds);
-  if (lacking.length === 0) return;
+  if (lacking.length === 0) return [];
   const accounts = await lockPoints(
     client,
     lacking.map(({ customerId }) => customerId),
   );
   const balances = new Map(accounts.map(({ customerId, balance }) => [customerId, balance]));
+  const short: string[] = [];
   const entries = lacking.flatMap((order) => {
     const left = (balances.get(order.customerId) ?? 0) - order.points;
-    if (left < 0) return [];
+    if (left < 0) {
+      short.push(order.orderId);
+      return [];
+    }
     balances.set(order.customerId, left);
     return [spendEntry(order, order.spends + 1)];
   });
   await bookEntries(client, entries);
+  return short;
 }
 
 interface BookedEntry {
@@ -162,8 +170,11 @@ async function lockLackingOrders(
   db: Queryable,
   orderIds: readonly string[],
 ): Promise<(WantedPoints & { readonly spends: number })[]> {
-  // First, and by itself: the statement below then sees what was booked while this waited.
-  await db.query("SELECT FROM orders WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE", [orderIds]);
+  // First, and by itself: the statement below then sees what was booked before.
+  const locked = await db.query<{ id: string }>(
+    "SELECT id FROM orders WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED",
+    [orderIds],
+  );
   const result = await db.query<WantedPoints & { spends: number }>(
     `SELECT o.id AS "orderId", o.customer_id AS "customerId", d.points,
        (SELECT count(*) FROM points_entries s WHERE s.order_id = o.id AND s.kind = 'spend')::int AS spends
@@ -171,7 +182,7 @@ async function lockLackingOrders(
      WHERE o.id = ANY($1::uuid[]) AND (o.status || '') = 'CANCELLED' AND o.reason = 'EXPIRED'
        AND o.late_capture IS NOT NULL AND ${LACKS_POINTS}
      ORDER BY o.id`,
-    [orderIds],
+    [locked.rows.map(({ id }) => id)],
   );
   return result.rows;
 }

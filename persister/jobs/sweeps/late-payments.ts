@@ -67,20 +67,26 @@ async function decideGroup(
   const at = { saleId: first.saleId, partition: first.partition };
   const ids = orders.map(({ id }) => id);
   try {
-    await transaction(options.pool, (client) => retakePoints(client, ids));
-    await options.onMoved(await transaction(options.pool, (client) => decide(options, client, at, ids)));
+    const short = new Set(await transaction(options.pool, (client) => retakePoints(client, ids)));
+    await options.onMoved(await transaction(options.pool, (client) => decide(options, client, at, ids, short)));
   } catch (error) {
     // No answer from Redis, or from Postgres: nothing was decided, and what Redis decided is told again.
     options.log.warn({ err: error, partition: partitionName(at) }, "late payments are decided about later");
   }
 }
 
-/** Decides about orders of one partition, within the transaction. @returns those that are refunded */
+/**
+ * Decides about orders of one partition, within the transaction.
+ *
+ * @param short those whose points are spent
+ * @returns those that are refunded
+ */
 async function decide(
   options: LatePaymentOptions,
   client: pg.PoolClient,
   at: Partition,
   orderIds: readonly string[],
+  short: ReadonlySet<string>,
 ): Promise<MovedOrder[]> {
   const { outbox, log } = options;
   const refunds = new Map<string, LateCapture[]>();
@@ -89,8 +95,10 @@ async function decide(
   };
   const revivable: LateCapture[] = [];
   for (const order of await lockLateCaptures(client, orderIds)) {
-    if (order.reason === "EXPIRED" && order.lacksPoints) refund(order, "paid after it expired; its points are spent");
-    else if (order.reason === "EXPIRED" && order.units.length > 0) revivable.push(order);
+    if (order.reason === "EXPIRED" && order.lacksPoints) {
+      // One that somebody else held when points were taken again has its turn in the next pass.
+      if (short.has(order.id)) refund(order, "paid after it expired; its points are spent");
+    } else if (order.reason === "EXPIRED" && order.units.length > 0) revivable.push(order);
     else refund(order, `paid after it was cancelled (${order.reason})`);
   }
   if (revivable.length > 0) {
