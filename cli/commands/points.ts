@@ -45,7 +45,7 @@ export function pointsCommands(points: Command): void {
       "adjustment is booked once, however often it is sent; without one, each time.",
     examples: [
       'onrush points adjust kim@example.com 500 --reason "sorry for the delay"',
-      'onrush points adjust --yes --key mistake-17 --reason "given twice" -- <id> -500',
+      'onrush points adjust --yes --key fix-17 --reason "given twice" -- <id> -500',
     ],
     options: [
       { flags: "--reason <text>", help: "why, for the member and the audit trail", required: true },
