@@ -2,6 +2,7 @@
 // again and again: at the end coupons, points and the fates of orders agree.
 import { usesGone } from "../checker/discounts.ts";
 import { COUPON_USES, ownFindings, POINTS } from "../discounts.ts";
+import { failingProof } from "../operator.ts";
 import type { ProcessName } from "../system.ts";
 import { type Fault, pause, unmet, untilMoreAccepted } from "./fault.ts";
 
@@ -44,9 +45,10 @@ export const discountsKilledAtRandom: Fault = {
     return { fired: killed, planned: KILLS[pace] + 1, evidence: `${killed} kills`, healedAtMs };
   },
   // What the shop says itself, beside the judge's own sums.
-  async atRest({ system }) {
-    const findings = await ownFindings(system);
-    return findings.map((finding) => unmet("the shop's own books agree", finding, 5));
+  async atRest({ system, sale }) {
+    const findings = (await ownFindings(system)).map((finding) => unmet("the shop's own books agree", finding, 5));
+    const failure = await failingProof(system, sale.id);
+    return failure === undefined ? findings : [...findings, unmet("the proof holds", failure, 1)];
   },
   verify(_stage, { orders, coupons }) {
     const using = orders.filter(({ discounts, stockState }) => discounts?.couponId && stockState === "sold").length;
