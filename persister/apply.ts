@@ -2,6 +2,7 @@
 // guard, the movement rows, the work that becomes due, and the position. All of it commits or none, and the position is
 // checked under a lock first, so applying a batch again (redelivery, a lost answer to COMMIT, a second persister) is
 // harmless.
+
 import pg from "pg";
 import type { OrderChange } from "../engine/events.ts";
 import { type Partition, partitionName } from "../engine/keys.ts";
@@ -26,10 +27,11 @@ import {
   setStockState,
   updateStock,
 } from "../engine/ledger/log.ts";
+import { isMemberId } from "../engine/members/member-id.ts";
 import { comparePositions, type Movement, type Position, type UnreadableLine } from "../engine/movement.ts";
 import type { Outbox } from "../engine/outbox/outbox.ts";
 import { bookEntries, lockPoints } from "../engine/points/accounts.ts";
-import { followFates, mayHavePoints, spendEntry } from "../engine/points/order-points.ts";
+import { followFates, spendEntry } from "../engine/points/order-points.ts";
 import type { PointsTiers } from "../engine/points/tiers.ts";
 import { type LedgerPlan, type LedgerState, planBatch } from "./plan.ts";
 import { isMovementId } from "./planned-returns.ts";
@@ -168,9 +170,11 @@ export async function spendingIn(
   orders: readonly OwnedOrder[],
 ): Promise<Pick<LedgerState, "points">> {
   const placed = movements.flatMap((movement) => (movement.kind === "place" ? movement.orders : []));
-  const spenders = placed.flatMap(({ payload }) => (payload.discounts?.points ? [payload.customerId] : []));
+  const spenders = placed.flatMap(({ payload }) =>
+    payload.discounts?.points && isMemberId(payload.customerId) ? [payload.customerId] : [],
+  );
   if (spenders.length === 0) return {};
-  const others = orders.map(({ customerId }) => customerId).filter(mayHavePoints);
+  const others = orders.map(({ customerId }) => customerId).filter(isMemberId);
   return { points: await lockPoints(client, [...spenders, ...others]) };
 }
 
@@ -190,8 +194,8 @@ export async function writePlan(
     id,
     version,
     status,
-    // A guest has no inbox.
-    customerId: customerId.startsWith("cus_") ? customerId : undefined,
+    // Nobody else has an inbox.
+    customerId: isMemberId(customerId) ? customerId : undefined,
   }));
   // Before the ends: a revived order's hold may have ended in the same batch.
   changes.push(...(await applyRevivals(client, at, plan.revivals)).map(changeOf));

@@ -1,15 +1,15 @@
 // What an administrator does with members' accounts.
+
 import { z } from "@hono/zod-openapi";
 import { reasonSchema } from "../../engine/catalogue/input.ts";
 import { OnrushError } from "../../engine/errors.ts";
 import { eraseMember } from "../../engine/members/erasure.ts";
+import { isMemberId } from "../../engine/members/member-id.ts";
 import { tellEnded } from "../auth/ended-sessions.ts";
 import type { ApiDependencies } from "../dependencies.ts";
 import { emptyAnswer } from "../http/answer.ts";
 import { type Edge, endpoint } from "../http/endpoint.ts";
 import { ADMIN_TAG } from "./audit-routes.ts";
-
-const MEMBER_ID = /^cus_[0-9a-z]{24}$/;
 
 export function memberAdminRoutes(edge: Edge, { pool, redis, log }: ApiDependencies): void {
   const erasure = z
@@ -34,7 +34,7 @@ export function memberAdminRoutes(edge: Edge, { pool, redis, log }: ApiDependenc
     },
     async ({ c, caller, body }) => {
       const id = c.req.param("customerId") ?? "";
-      if (!MEMBER_ID.test(id)) throw new OnrushError("NOT_FOUND", "There is no such member.");
+      if (!isMemberId(id)) throw new OnrushError("NOT_FOUND", "There is no such member.");
       const { endedSessions } = await eraseMember(pool, id, { actor: caller.customerId, reason: body?.reason });
       await tellEnded(redis, edge.tokens, endedSessions, log);
       return emptyAnswer();

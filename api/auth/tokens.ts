@@ -1,10 +1,12 @@
 // Access tokens and API keys: who a request speaks for. Access tokens are JWTs under one fixed algorithm; a verified one is
 // remembered until it expires, so that the HMAC is paid once a token and not once an order. One whose session has ended is
 // refused at once, remembered or not.
+
 import { createHash } from "node:crypto";
 import { type JWTHeaderParameters, jwtVerify, SignJWT } from "jose";
 import { OnrushError } from "../../engine/errors.ts";
 import { API_KEY_PREFIX, type ApiKey } from "../../engine/members/api-keys.ts";
+import { isMemberId } from "../../engine/members/member-id.ts";
 import { ROLES, type Role } from "../../engine/members/roles.ts";
 
 /** Who a valid access token or API key speaks for. */
@@ -38,7 +40,6 @@ export const ACCESS_TOKEN_SECONDS = 15 * 60;
 export const ISSUER = "onrush";
 export const ACCESS_AUDIENCE = "onrush-api";
 const ALGORITHM = "HS256";
-const CUSTOMER_ID = /^cus_[0-9a-z]{24}$/;
 /** Longer ones are not ours; they are refused before anything is computed. */
 const TOKEN_CHARACTERS_MAX = 2_048;
 const REMEMBERED_MAX = 20_000;
@@ -76,7 +77,7 @@ export function createTokens(options: TokenOptions): Tokens {
       throw unauthenticated(error);
     });
     const { sub, exp, roles, sid } = payload;
-    if (!sub || !CUSTOMER_ID.test(sub) || exp === undefined || !isRoles(roles)) throw unauthenticated();
+    if (!sub || !isMemberId(sub) || exp === undefined || !isRoles(roles)) throw unauthenticated();
     const sessionId = typeof sid === "string" ? sid : undefined;
     if (sessionId !== undefined && ended.has(sessionId)) throw unauthenticated();
     return remember(token, { customerId: sub, roles: new Set(roles), sessionId }, exp * 1_000);

@@ -1,11 +1,11 @@
 // Who an order is for. Decided before the rest of the body is looked at, so it reads the body as it came.
+
 import { createHmac, randomUUID } from "node:crypto";
 import { OnrushError } from "../../engine/errors.ts";
+import { isMemberId } from "../../engine/members/member-id.ts";
 import type { Identity } from "../auth/tokens.ts";
 import { invalid, UUID } from "../http/fields.ts";
 import { isMember } from "./lookup.ts";
-
-const MEMBER_ID = /^cus_[0-9a-z]{24}$/;
 
 export interface BuyerClues {
   readonly caller: Identity | undefined;
@@ -25,7 +25,7 @@ export function resolveBuyer({ caller, customerId, idempotencyKey, address, gues
   if (customerId !== undefined && typeof customerId !== "string") throw invalid("customerId", "must be a string");
   if (caller?.isServer) {
     if (customerId === undefined) throw invalid("customerId", "is needed with an API key");
-    if (!MEMBER_ID.test(customerId) && !UUID.test(customerId))
+    if (!isMemberId(customerId) && !UUID.test(customerId))
       throw invalid("customerId", "must be a member's id or a UUID");
     return customerId.toLowerCase();
   }

@@ -1,5 +1,7 @@
 // Users in Postgres.
+
 import type { Queryable } from "../ledger/database.ts";
+import { isMemberId } from "./member-id.ts";
 import type { Role } from "./roles.ts";
 import { makeId } from "./secrets.ts";
 
@@ -22,11 +24,9 @@ export function makeCustomerId(): string {
   return makeId("cus");
 }
 
-const MEMBER_ID = /^cus_[0-9a-z]{24}$/;
-
 /** Whether there is, or was before an erasure, a member of this id. */
 export async function isMemberKnown(db: Queryable, id: string): Promise<boolean> {
-  if (!MEMBER_ID.test(id)) return false;
+  if (!isMemberId(id)) return false;
   return (await db.query("SELECT FROM users WHERE id = $1", [id])).rowCount === 1;
 }
 

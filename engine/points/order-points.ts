@@ -1,18 +1,15 @@
 // Points of orders. What is booked follows from an order's fate, in the transaction that writes the fate and holds the order's
 // row: spent when the order enters the ledger, given back when it is CANCELLED or REFUNDED, earned when it is CONFIRMED, and
 // taken back with its refunds. Each booking has a number of its own beside its order, so that none is ever made twice.
+
 import type pg from "pg";
 import type { Queryable } from "../ledger/database.ts";
 import type { MovedOrder } from "../ledger/fates.ts";
+import { isMemberId } from "../members/member-id.ts";
 import { DEFAULT_CURRENCY } from "../money.ts";
 import { bookEntries, type EntryKind, lockPoints, type NewEntry, type PointsAccount } from "./accounts.ts";
 import { readTiers } from "./section.ts";
 import { type PointsTiers, pointsFor, revokedOf, tierOf } from "./tiers.ts";
-
-/** Members' ids start with `cus_`; guests have no points. */
-export function mayHavePoints(customerId: string): boolean {
-  return customerId.startsWith("cus_");
-}
 
 /** An order as far as its points go. */
 export type FatedOrder = Pick<
@@ -31,7 +28,7 @@ export async function followFates(
   orders: readonly FatedOrder[],
   tiers?: PointsTiers,
 ): Promise<void> {
-  const members = orders.filter((order) => mayHavePoints(order.customerId) && mayBook(order));
+  const members = orders.filter((order) => isMemberId(order.customerId) && mayBook(order));
   if (members.length === 0) return;
   const booked = Map.groupBy(
     await readBookedEntries(
