@@ -4,9 +4,10 @@ import { readFileSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { parse } from "csv-parse/sync";
 import { afterAll, describe, expect, it, vi } from "vitest";
+import { registerInstance } from "../../engine/instances/registration.ts";
 import { CHANNELS } from "../../engine/keys.ts";
-import { openPool } from "../../engine/ledger/database.ts";
 import { findOrder } from "../../engine/ledger/orders.ts";
+import { createLogger } from "../../engine/log.ts";
 import { createUser, makeCustomerId } from "../../engine/members/users.ts";
 import { openOutbox } from "../../engine/outbox/outbox.ts";
 import { connect, subscriberConnection } from "../../engine/redis/connection.ts";
@@ -259,14 +260,18 @@ describe("onrush users", () => {
 
 describe("onrush status", () => {
   it("is well when nothing is wrong, and says what is", async () => {
-    // The roles' processes are known by their connections.
-    const options = { connectionsMax: 1, statementTimeoutMs: 5_000 };
-    const names = ["onrush-api", "onrush-persister", "onrush worker"];
-    const pools = names.map((applicationName) =>
-      openPool(shop.servers.databaseUrl, { ...options, applicationName }, () => undefined),
+    const running = await Promise.all(
+      (["api", "persister", "worker"] as const).map((role) =>
+        registerInstance({
+          role,
+          db: pool,
+          log: createLogger("test", "silent"),
+          health: async () => ({ ready: true, checks: {} }),
+          work: () => ({}),
+        }),
+      ),
     );
     try {
-      const clients = await Promise.all(pools.map((of) => of.connect()));
       const sale = await shop.openSale({ stock: 3 });
       const { orderId } = await shop.place(sale);
       await persist(orderId);
@@ -281,8 +286,7 @@ describe("onrush status", () => {
          VALUES ($1, 0, 1, 99, 'place', 'x', 'test')`,
         [sale.saleId],
       );
-      clients.at(-1)?.release(true);
-      clients.pop();
+      await running.at(-1)?.stop();
       const { code, out } = await onrush("status", "--json");
       expect(code).toBe(1);
       expect(JSON.parse(out)).toMatchObject({
@@ -290,11 +294,11 @@ describe("onrush status", () => {
         findings: expect.arrayContaining([
           `${sale.saleId}.0: Redis and the ledger differ by 2 units.`,
           "1 dead letter(s) wait for a decision.",
+          "No worker runs.",
         ]),
       });
-      for (const client of clients) client.release();
     } finally {
-      await Promise.all(pools.map((of) => of.end()));
+      await Promise.all(running.map((one) => one.stop()));
     }
   });
 });

@@ -9,6 +9,8 @@ import { openRoleShop } from "./role-shop.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 const shop = await openRoleShop();
+/** Beats come every two seconds, and a process is gone after fifteen without one. */
+const SOON = { timeout: 40_000, interval: 100 };
 
 interface Item {
   readonly id: string;
@@ -32,14 +34,11 @@ async function instances(): Promise<{ items: Item[]; current: boolean }> {
 
 /** Until one of the role is told to be so. */
 const until = (role: string, like: object) =>
-  vi.waitFor(
-    async () => {
-      const found = (await instances()).items.filter((one) => one.role === role);
-      expect(found).toContainEqual(expect.objectContaining(like));
-      return found.find(({ state }) => !("state" in like) || state === like.state);
-    },
-    { timeout: 40_000, interval: 100 },
-  ) as Promise<Item>;
+  vi.waitFor(async () => {
+    const found = (await instances()).items.filter((one) => one.role === role);
+    expect(found).toContainEqual(expect.objectContaining(like));
+    return found.find(({ state }) => !("state" in like) || state === like.state);
+  }, SOON) as Promise<Item>;
 
 const cli = (...args: string[]) => runCli(args, { REDIS_URL: shop.redis.url, DATABASE_URL: shop.databaseUrl });
 
@@ -49,7 +48,7 @@ test("every process says what it is, what it has to do, and that it can do it", 
     const persister = (await instances()).items.find(({ role }) => role === "persister");
     expect(persister?.partitions).toContain("catalog.0");
     expect(persister?.load["partitions"]).toBe(persister?.partitions.length);
-  });
+  }, SOON);
   const { items, current } = await instances();
   expect(current).toBe(true);
   expect(items.map(({ role }) => role)).toEqual(["api", "persister", "worker"]);
@@ -141,28 +140,19 @@ test("a process that ended in good order says stopped", async () => {
 test("Redis away: everybody is up and not ready, and the page says so", async () => {
   await shop.redis.kill();
   for (const role of ["api", "persister", "worker"]) {
-    await vi.waitFor(
-      async () => {
-        const { items, current } = await instances();
-        const one = items.find((item) => item.role === role && item.state === "up");
-        expect([current, one?.health]).toMatchObject([
-          true,
-          { ready: false, checks: { redis: false, postgres: true } },
-        ]);
-      },
-      { timeout: 40_000, interval: 100 },
-    );
+    await vi.waitFor(async () => {
+      const { items, current } = await instances();
+      const one = items.find((item) => item.role === role && item.state === "up");
+      expect([current, one?.health]).toMatchObject([true, { ready: false, checks: { redis: false, postgres: true } }]);
+    }, SOON);
   }
   expect((await cli("instances")).out).toMatch(/api +no redis/);
   await shop.redis.restart();
   for (const role of ["api", "persister", "worker"]) {
-    await vi.waitFor(
-      async () => {
-        const one = (await instances()).items.find((item) => item.role === role && item.state === "up");
-        expect(one?.health.ready).toBe(true);
-      },
-      { timeout: 40_000, interval: 100 },
-    );
+    await vi.waitFor(async () => {
+      const one = (await instances()).items.find((item) => item.role === role && item.state === "up");
+      expect(one?.health.ready).toBe(true);
+    }, SOON);
   }
 });
 
@@ -178,20 +168,17 @@ test("Postgres away: the page shows what it was told last, and the process that 
     const worker = await until("worker", { state: "up" });
     for (const mode of ["refuse", "silent"] as const) {
       way.setMode(mode);
-      await vi.waitFor(
-        async () => {
-          const { items, current } = await instances();
-          expect(current).toBe(false);
-          expect(items.find(({ id }) => id === api.id)?.health).toMatchObject({
-            ready: false,
-            checks: { redis: true, postgres: false },
-          });
-          expect(items.find(({ id }) => id === worker.id)).toMatchObject({ state: "up", pid: worker.pid });
-        },
-        { timeout: 40_000, interval: 100 },
-      );
+      await vi.waitFor(async () => {
+        const { items, current } = await instances();
+        expect(current).toBe(false);
+        expect(items.find(({ id }) => id === api.id)?.health).toMatchObject({
+          ready: false,
+          checks: { redis: true, postgres: false },
+        });
+        expect(items.find(({ id }) => id === worker.id)).toMatchObject({ state: "up", pid: worker.pid });
+      }, SOON);
       way.heal();
-      await vi.waitFor(async () => expect((await instances()).current).toBe(true), { timeout: 40_000, interval: 100 });
+      await vi.waitFor(async () => expect((await instances()).current).toBe(true), SOON);
       await until("api", { id: api.id, state: "up", health: expect.objectContaining({ ready: true }) });
     }
   } finally {
