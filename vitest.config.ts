@@ -1,8 +1,8 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
-/** A file of the second project runs servers of its own: more at once than cores only makes each one slow. */
-const FILES_AT_ONCE = Math.max(2, Math.min(4, Math.floor(availableParallelism() / 2)));
+/** A file of the second project runs servers of its own, and waits for them nearly half of the time. */
+const FILES_AT_ONCE = Math.max(3, Math.min(4, Math.floor(availableParallelism() / 2)));
 
 export default defineConfig({
   test: {
