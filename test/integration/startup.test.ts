@@ -67,6 +67,8 @@ async function closedDoor(to: string) {
         const behind = connect(Number(target.port), target.hostname);
         for (const end of [socket, behind]) end.on("error", () => undefined);
         socket.pipe(behind).pipe(socket);
+        // A process that is killed while an answer is on its way resets its end, which no pipe passes on.
+        socket.on("close", () => behind.destroy());
       });
       doors.push(door);
       door.listen(port, "127.0.0.1");
