@@ -8,7 +8,7 @@ import { Agent, request } from "node:http";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { makeCustomerId } from "../../engine/members/users.ts";
 import { freePort } from "../../runtime/embedded/server.ts";
 import { accessToken, JWT_SECRET, RECEIPT_SECRET } from "../integration/api-shop.ts";
@@ -152,6 +152,11 @@ async function startLoad(): Promise<Load> {
   const { id: productId } = await asAdmin<{ id: string }>("POST", "/products", { name: "한정판", price: 1_000 });
   const sale = { name: "Sale", opensAt: new Date(0), items: [{ productId, stock: 1_000_000 }] };
   const { id: saleId } = await asAdmin<{ id: string }>("POST", "/sales", sale);
+  // The API that did not make it hears of it a moment later.
+  await until(async () => {
+    const known = await Promise.all([0, 1].map((n) => call(api(n).port, "GET", `/api/v1/sales/${saleId}`)));
+    expect(known.map(({ status }) => status)).toEqual([200, 200]);
+  });
   const accepted: string[] = [];
   const refused = new Map<string, number>();
   const stopping = new AbortController();
@@ -193,6 +198,7 @@ async function endsOf(orders: readonly string[]): Promise<Record<string, number>
 
 test("a change reaches four processes under load and is what they do; a bad one is refused whole", async () => {
   const load = await startLoad();
+  onTestFinished(() => load.stop());
   await until(() => expect(load.accepted.length).toBeGreaterThan(100));
 
   // Ten in a row, each as soon as the one before has arrived.
