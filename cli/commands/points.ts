@@ -1,15 +1,13 @@
 // `onrush points`: what members have earned and not spent yet, adjustments, and whether the books of it all agree.
 import type { Command } from "commander";
-import type { Queryable } from "../../engine/ledger/database.ts";
-import { findMemberId } from "../../engine/members/users.ts";
 import { AMOUNT_MAX } from "../../engine/money.ts";
 import { listEntries, type PointsEntry } from "../../engine/points/accounts.ts";
 import { adjustPoints, entryName } from "../../engine/points/adjustments.ts";
 import { checkPoints, type PointsBooks } from "../../engine/points/check.ts";
 import { readTiers } from "../../engine/points/section.ts";
 import { type PointsStanding, readStanding } from "../../engine/points/standing.ts";
-import { unknownMember } from "../../engine/wallet/deposits.ts";
-import { addCommand, wholeNumber, wrongValue } from "../command.ts";
+import { knownMember, readKey } from "../booking.ts";
+import { addCommand, wholeNumber } from "../command.ts";
 import { UsageError } from "../failure.ts";
 import { withDatabase } from "../servers.ts";
 import { details, table } from "../table.ts";
@@ -84,24 +82,12 @@ export function pointsCommands(points: Command): void {
   });
 }
 
-/** @throws OnrushError with `NOT_FOUND` */
-async function knownMember(db: Queryable, who: string): Promise<string> {
-  const id = await findMemberId(db, who);
-  if (id === undefined) throw unknownMember(who);
-  return id;
-}
-
 function readAmount(given: string): number {
   const amount = /^-?\d{1,13}$/.test(given) ? Number(given) : 0;
   if (amount === 0 || Math.abs(amount) > AMOUNT_MAX) {
     throw new UsageError(`The amount must be a whole number from -${AMOUNT_MAX} to ${AMOUNT_MAX}, and not 0.`);
   }
   return amount;
-}
-
-function readKey(given: string): string {
-  if (!/^[\x20-\x7e]{1,255}$/.test(given)) throw wrongValue("must be 1 to 255 printable ASCII characters.");
-  return given;
 }
 
 function pointsScreen(

@@ -1,13 +1,12 @@
 // `onrush wallet`: what members have paid in and not spent yet, deposits, and whether the books of it all agree.
 import type { Command } from "commander";
-import type { Queryable } from "../../engine/ledger/database.ts";
-import { findMemberId } from "../../engine/members/users.ts";
 import { AMOUNT_MAX, DEFAULT_CURRENCY } from "../../engine/money.ts";
 import { readWallet, type Wallet } from "../../engine/wallet/accounts.ts";
 import { transferName } from "../../engine/wallet/charges.ts";
 import { checkWallets, type WalletBooks } from "../../engine/wallet/check.ts";
-import { depositTo, unknownMember } from "../../engine/wallet/deposits.ts";
+import { depositTo } from "../../engine/wallet/deposits.ts";
 import { listTransactions, type WalletTransaction } from "../../engine/wallet/transactions.ts";
+import { knownMember, readKey } from "../booking.ts";
 import { addCommand, wholeNumber, wrongValue } from "../command.ts";
 import { UsageError } from "../failure.ts";
 import { withDatabase } from "../servers.ts";
@@ -95,13 +94,6 @@ export function walletCommands(wallet: Command): void {
   });
 }
 
-/** @throws OnrushError with `NOT_FOUND` */
-async function knownMember(db: Queryable, who: string): Promise<string> {
-  const id = await findMemberId(db, who);
-  if (id === undefined) throw unknownMember(who);
-  return id;
-}
-
 function readAmount(given: string): number {
   try {
     return wholeNumber(1, AMOUNT_MAX)(given);
@@ -112,11 +104,6 @@ function readAmount(given: string): number {
 
 function readCurrency(given: string): string {
   if (!/^[A-Z]{3}$/.test(given)) throw wrongValue("must be an ISO 4217 code, such as KRW.");
-  return given;
-}
-
-function readKey(given: string): string {
-  if (!/^[\x20-\x7e]{1,255}$/.test(given)) throw wrongValue("must be 1 to 255 printable ASCII characters.");
   return given;
 }
 
